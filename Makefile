@@ -1,0 +1,90 @@
+# Every word makes the virtual environment that it needs. PYTHON and VENV choose another interpreter and folder:
+#   make test PYTHON=python3.12 VENV=.venv-3.12 ARGS="tests/unit -k settings"
+
+SUPPORTED := 3.11 3.12 3.13
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c '$(IN_RANGE)' 2>/dev/null && { echo "$$p"; break; }; done)
+endif
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifeq ($(filter $(VERSION),$(SUPPORTED)),)
+$(error blockcache needs one of Python $(SUPPORTED); name one: make PYTHON=/path/to/python3.12 ...)
+endif
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The version is in the stamps' names: another PYTHON in the same folder starts it anew.
+DEV := $(VENV)/.dev-$(VERSION)
+DEMO := .venv-demo/.demo-$(VERSION)
+BARE := .venv-bare/.bare-$(VERSION)
+ARGS ?=
+
+.PHONY: demo test test-all lint types bench check clean
+
+demo: $(DEMO)
+	.venv-demo/bin/blockcache demo $(ARGS)
+
+test: $(DEV)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# Each supported Python that is on this machine, by name or from pyenv; at least one.
+test-all:
+	@tested=; \
+	for version in $(SUPPORTED); do \
+		found=; \
+		for p in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
+			if "$$p" -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))" 2>/dev/null; \
+			then found="$$p"; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then echo "== Python $$version is not on this machine: skipped"; continue; fi; \
+		folder=.venv-$$version; \
+		if [ "$$version" = "$(VERSION)" ]; then folder=$(VENV); fi; \
+		echo "== Python $$version: $$found"; \
+		$(MAKE) --no-print-directory test PYTHON="$$found" VENV="$$folder" || exit 1; \
+		tested="$$tested $$version"; \
+	done; \
+	echo "== tested on Python$$tested"; \
+	[ -n "$$tested" ]
+
+lint: $(DEV) $(BARE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	@# Without any extra, every room imports but those that are reached only where their library is already running.
+	.venv-bare/bin/python -c "import blockcache, importlib, pkgutil; \
+	[importlib.import_module(m.name) for m in pkgutil.walk_packages(blockcache.__path__, 'blockcache.') \
+	if not m.name.startswith(('blockcache.types.', 'blockcache.hosts.', 'blockcache._demo'))]"
+
+types: $(DEV)
+	$(BIN)/mypy
+
+bench: $(DEV)
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+
+check: lint types test
+
+clean:
+	rm -rf .venv .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find src tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A folder with another Python in it starts anew; a change of pyproject.toml installs what is new.
+%/.python-$(VERSION):
+	$(PYTHON) -m venv --clear $*
+	@touch $@
+
+# $(call install,FOLDER,WHAT)
+define install
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check -e "$(2)"
+	@touch $@
+endef
+
+$(DEV): pyproject.toml | $(VENV)/.python-$(VERSION)
+	$(call install,$(VENV),.[dev])
+
+$(DEMO): pyproject.toml | .venv-demo/.python-$(VERSION)
+	$(call install,.venv-demo,.[demo])
+
+$(BARE): pyproject.toml | .venv-bare/.python-$(VERSION)
+	$(call install,.venv-bare,.)

@@ -1,0 +1,366 @@
+"""The goals of the core, each a ratio taken in one run: `python benchmarks/core.py` (or `make bench`).
+
+Every row runs in a fresh interpreter. "floor" is the bare cost of the same bytes or the same program without a
+cache, "peer" the best peer that does the same job (joblib, marimo). Ratios are what to compare between machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HEAD = """
+import json, statistics, sys, time
+from time import perf_counter as clock
+def median(values): return statistics.median(values)
+def say(**facts): print(json.dumps(facts))
+"""
+
+HIT = (
+    HEAD
+    + """
+from blockcache import cached_block
+a, b, c, d, e, f, g, h, i, j = range(10)
+took = []
+for _ in range(300):
+    start = clock()
+    with cached_block("trivial") as block:
+        total = a + b + c + d + e + f + g + h + i + j
+    took.append(clock() - start)
+    assert total == 45
+assert block.hit
+say(ours=median(took[50:]))
+"""
+)
+
+HIT_JOBLIB = (
+    HEAD
+    + """
+import joblib
+memory = joblib.Memory("joblib-store", verbose=0)
+@memory.cache
+def total(*numbers): return sum(numbers)
+took = []
+for _ in range(300):
+    start = clock()
+    assert total(*range(10)) == 45
+    took.append(clock() - start)
+say(peer=median(took[50:]))
+"""
+)
+
+MARIMO = """
+import marimo
+app = marimo.App()
+
+@app.cell
+def _():
+    import json, statistics
+    from time import perf_counter as clock
+    import marimo as mo
+    return json, statistics, clock, mo
+
+@app.cell
+def _():
+{upstream}
+    return ({names},)
+
+@app.cell
+def _(json, statistics, clock, mo, {names}):
+    took = []
+    for _ in range({repeat}):
+        start = clock()
+        with mo.persistent_cache("bench"):
+            total = {expression}
+        took.append(clock() - start)
+    print(json.dumps(dict(peer=statistics.median(took[1:]))))
+    return
+
+if __name__ == "__main__":
+    app.run()
+"""
+
+KEY = (
+    HEAD
+    + """
+from blockcache import cached_block, events
+{upstream}
+took, first = [], None
+for _ in range(30):
+    start = clock()
+    with cached_block("key") as block:
+        total = {expression}
+    took.append(clock() - start)
+assert block.hit
+say(ours=median(took[5:]), cold=took[0])
+"""
+)
+
+BODY = (
+    HEAD
+    + """
+from blockcache import cached_block
+import random
+def work(n):
+    total = 0
+    for k in range(n): total += k * k
+    return total
+def bare(n):
+    start = clock()
+    if True:
+        total = 0
+        for k in range(n): total += k * k
+    return clock() - start
+def cached(n):
+    with cached_block("body", mode="refresh"):
+        start = clock()
+        total = 0
+        for k in range(n): total += k * k
+        took = clock() - start
+    return took
+plain, ours = [], []
+for _ in range(9):
+    plain.append(bare(1_500_000)); ours.append(cached(1_500_000))
+say(floor=min(plain), ours=min(ours))
+"""
+)
+
+SAVE = (
+    HEAD
+    + """
+import os, numpy as np
+from blockcache import cached_block, events
+import blockcache.report
+seen = []
+events.subscribe(seen.append)
+n = {mib} * 131072
+rng = np.random.default_rng(0)
+source = rng.random(n)
+bare, ours, peer = [], [], []
+for k in range(5):
+    source[0] = k
+    os.sync()
+    start = clock()
+    with open("bare.bin", "wb", buffering=0) as file:
+        view = memoryview(source).cast("B")
+        while view:
+            view = view[file.write(view):]
+    bare.append(clock() - start)
+    os.unlink("bare.bin")
+    with cached_block("save"):
+        result = source + k
+    ours.append(seen[-1].save_s)
+    {joblib}
+say(floor=median(bare), ours=median(ours), peer=median(peer))
+"""
+)
+
+SAVE_JOBLIB = """
+    import joblib
+    os.sync()
+    start = clock()
+    joblib.dump(result, "joblib.bin")
+    peer.append(clock() - start)
+    os.unlink("joblib.bin")
+"""
+
+RESTORE_MAKE = (
+    HEAD
+    + """
+import numpy as np, joblib
+from blockcache import cached_block
+with cached_block("array"):
+    result = np.random.default_rng(0).random({mib} * 131072)
+joblib.dump(result, "array.joblib")
+np.save("array.npy", result)
+say(ours=0)
+"""
+)
+
+RESTORE = (
+    HEAD
+    + """
+import numpy as np, joblib
+from blockcache import cached_block
+took = []
+for _ in range(15):
+    start = clock()
+    with cached_block("array") as block:
+        result = np.random.default_rng(0).random({mib} * 131072)
+    took.append(clock() - start)
+    assert block.hit and len(result) == {mib} * 131072
+peer = []
+for _ in range(5):
+    start = clock(); x = joblib.load("array.joblib"); peer.append(clock() - start)
+mapped = []
+for _ in range(9):
+    start = clock(); x = np.load("array.npy", mmap_mode="c"); mapped.append(clock() - start)
+say(ours=median(took[2:]), peer=median(peer), floor=median(mapped))
+"""
+)
+
+
+@dataclass
+class Row:
+    what: str
+    ours_s: float
+    goal: str
+    met: bool
+    floor_s: float | None = None
+    peer_s: float | None = None
+    peer: str = ""
+
+
+def run(program: str, folder: Path, name: str = "bench.py") -> dict[str, float]:
+    """Run a program in a fresh interpreter; what it says on its last line."""
+    (folder / name).write_text(program)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")}
+    done = subprocess.run([sys.executable, name], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stdout}\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def wall(command: list[str], times: int) -> float:
+    """Median seconds of a command, the processor's time of the process and its start included."""
+    import time
+
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        subprocess.run(command, check=True)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def rows(folder: Path, mib: int) -> list[Row]:
+    """All measurements, in order."""
+    found = []
+    numbers = "\n".join(f"    v{i} = {i}.5" for i in range(10))
+    names = ", ".join(f"v{i}" for i in range(10))
+    marimo = MARIMO.format(upstream=numbers, names=names, repeat=30, expression=names.replace(", ", " + "))
+    ours, joblib = run(HIT, folder)["ours"], run(HIT_JOBLIB, folder)["peer"]
+    found.append(
+        Row("whole hit, trivial block, 10 upstream numbers", ours, "< 150 µs", ours < 150e-6, None, joblib, "joblib")
+    )
+    peer = run(marimo, folder, "nb.py")["peer"]
+    found.append(Row("the same against marimo", ours, "", True, None, peer, "marimo"))
+    for count, goal_s in ((100, 2e-3), (1000, 15e-3)):
+        upstream = "\n".join(f"v{i} = {i}.5" for i in range(count))
+        expression = " + ".join(f"v{i}" for i in range(count))
+        facts = run(KEY.format(upstream=upstream, expression=f"({expression})"), folder)
+        indented = "\n".join("    " + line for line in upstream.splitlines())
+        names = ", ".join(f"v{i}" for i in range(count))
+        peer = run(MARIMO.format(upstream=indented, names=names, repeat=4, expression=expression), folder, "nb.py")[
+            "peer"
+        ]
+        goal = f"< {goal_s * 1e3:.0f} ms"
+        found.append(
+            Row(
+                f"hit with {count:,} upstream numbers",
+                facts["ours"],
+                goal,
+                facts["ours"] < goal_s,
+                None,
+                peer,
+                "marimo",
+            )
+        )
+    functions = "\n".join(f"def f{i}(x):\n    y = x * {i} + {i}\n    return [y for _ in range(3)]" for i in range(100))
+    expression = "sum(f(1)[0] for f in (" + ", ".join(f"f{i}" for i in range(100)) + "))"
+    facts = run(KEY.format(upstream=functions, expression=expression), folder)
+    indented = "\n".join("    " + line for line in functions.splitlines())
+    names = ", ".join(f"f{i}" for i in range(100))
+    peer = run(MARIMO.format(upstream=indented, names=names, repeat=2, expression=expression), folder, "nb.py")["peer"]
+    found.append(
+        Row("hit with 100 upstream functions", facts["ours"], "< 5 ms", facts["ours"] < 5e-3, None, peer, "marimo")
+    )
+    run(RESTORE_MAKE.format(mib=mib), folder)
+    facts = run(RESTORE.format(mib=mib), folder)
+    found.append(
+        Row(
+            f"restore of a {mib} MiB array, whole hit",
+            facts["ours"],
+            "< 2 ms",
+            facts["ours"] < 2e-3,
+            facts["floor"],
+            facts["peer"],
+            "joblib",
+        )
+    )
+    facts = run(SAVE.format(mib=mib, joblib=SAVE_JOBLIB), folder)
+    ratio = facts["ours"] / facts["floor"]
+    found.append(
+        Row(
+            f"save of a {mib} MiB array",
+            facts["ours"],
+            "<= 1.3 x floor",
+            ratio <= 1.3,
+            facts["floor"],
+            facts["peer"],
+            "joblib",
+        )
+    )
+    facts = run(BODY, folder)
+    found.append(
+        Row(
+            "body on a miss, a loop",
+            facts["ours"],
+            "<= 1.05 x floor",
+            facts["ours"] / facts["floor"] <= 1.05,
+            facts["floor"],
+        )
+    )
+    bare = wall([sys.executable, "-c", "pass"], 21)
+    for statement, limit in (("import blockcache", 40e-3), ("from blockcache import cached_block", None)):
+        extra = wall([sys.executable, "-c", statement], 21) - bare
+        goal = f"< {limit * 1e3:.0f} ms" if limit else ""
+        found.append(Row(f"{statement}, over bare Python", extra, goal, limit is None or extra < limit, bare))
+    return found
+
+
+def seconds(value: float | None) -> str:
+    """Three significant figures with a unit."""
+    if value is None:
+        return ""
+    unit, scale = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3)) if value >= s), ("µs", 1e-6))
+    return f"{value / scale:.3g} {unit}"
+
+
+def main() -> int:
+    """Print the table; exit 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mib", type=int, default=1024, help="size of the large array in MiB")
+    parser.add_argument("--markdown", action="store_true", help="a table for the documentation")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="blockcache-bench-"))
+    try:
+        table = rows(folder, options.mib)
+    finally:
+        shutil.rmtree(folder)
+    lines = [("what", "blockcache", "goal", "", "floor", "x floor", "peer", "x faster")]
+    for row in table:
+        over = f"{row.ours_s / row.floor_s:.2f}" if row.floor_s else ""
+        faster = f"{row.peer_s / row.ours_s:.1f}" if row.peer_s else ""
+        peer = f"{seconds(row.peer_s)} {row.peer}".strip()
+        met = ("met" if row.met else "MISSED") if row.goal else ""
+        lines.append((row.what, seconds(row.ours_s), row.goal, met, seconds(row.floor_s), over, peer, faster))
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    for n, line in enumerate(lines):
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        print(("| " + " | ".join(cells) + " |") if options.markdown else "  ".join(cells).rstrip())
+        if n == 0 and options.markdown:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return 0 if all(row.met for row in table) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

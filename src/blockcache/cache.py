@@ -1,0 +1,169 @@
+"""Look up, load and save entries: the meaning that a store's bytes have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
+
+import xxhash
+
+from blockcache.codec import decode, encode
+from blockcache.codec.pack import lay_out, open_pack
+from blockcache.errors import IntegrityError
+from blockcache.fingerprint.values import describe
+from blockcache.key import Built
+from blockcache.model import Blob, Hit, Key, Lookup, Manifest, Miss, Output, Provenance, compare
+from blockcache.stores import Buffer, Store
+
+#: The entry of a key without discovered inputs.
+_ONLY_ENTRY = "entry"
+#: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
+_ALWAYS_HASHED_BYTES = 1 << 20
+#: How many earlier entries of a name a miss is compared with.
+_NEAREST_OF = 8
+
+
+def entry_name(key: Key) -> str:
+    """The store's name of a key's manifest."""
+    return f"entries/{key.digest}/{_ONLY_ENTRY}.json"
+
+
+def label_name(block_name: str, key: Key) -> str:
+    """The store's name of the pointer from a block's name to a key."""
+    return f"{label_folder(block_name)}/{key.digest}"
+
+
+def label_folder(block_name: str) -> str:
+    """The folder of a block name's pointers; quoted, so that a name may have any characters."""
+    return f"names/{quote(block_name, safe=' ')}"
+
+
+def lookup(
+    store: Store, block_name: str, built: Built, module_globals: dict[str, object], *, may_write: bool = True
+) -> Lookup:
+    """Find the entry of a key, and read, verify and decode all that it gives back.
+
+    Parameters
+    ----------
+    module_globals
+        The block's module globals, which become the globals of restored functions.
+    may_write
+        Whether wrong bytes may be removed and verified ones marked.
+
+    Raises
+    ------
+    IntegrityError
+        When there is an entry but its bytes are not those that were saved; the next save heals it.
+    CodecError
+        When the bytes cannot be turned into values again.
+    StoreError
+        When the store cannot be read.
+    """
+    started = time.perf_counter()
+    data = store.get(entry_name(built.key))
+    if data is None:
+        return _miss(store, block_name, built.key)
+    manifest = Manifest.from_json(data)
+    if manifest.key.digest != built.key.digest:
+        raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
+    blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    stream, buffers = open_pack(blobs[0], blobs[1:])
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
+    if values.keys() != {output.name for output in manifest.outputs}:
+        raise IntegrityError("the entry does not hold the values that it names")
+    if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
+        store.put(label_name(block_name, built.key), [b""])  # a renamed block is found under its new name too
+    return Hit(manifest, values, time.perf_counter() - started)
+
+
+def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
+    """A blob's bytes, known to be those that were saved."""
+    name = f"blobs/{blob.digest}"
+    data = store.get(name)
+    if data is None:
+        raise IntegrityError(f"blob {blob.digest} is missing")
+    if len(data) == blob.size_bytes:
+        if blob.size_bytes > _ALWAYS_HASHED_BYTES and store.sealed(name):
+            return data
+        if xxhash.xxh3_128_hexdigest(data) == blob.digest:
+            if may_write and not store.sealed(name):
+                store.seal(name)
+            return data
+    if may_write:
+        store.delete(name)  # or the next save would find it and leave it as it is
+    raise IntegrityError(f"blob {blob.digest} is not what was saved")
+
+
+def _miss(store: Store, block_name: str, key: Key) -> Miss:
+    entries = list(entries_of(store, block_name))
+    if not entries:
+        return Miss("first run")
+    nearest, differences = min(
+        ((entry, compare(key.inputs, entry.key.inputs)) for entry in entries[:_NEAREST_OF]),
+        key=lambda pair: len(pair[1]),
+    )
+    return Miss("", differences, nearest)
+
+
+def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
+    """Readable entries that were saved or met under a block's name, newest first."""
+    found = []
+    for pointer in store.list(label_folder(block_name)):
+        digest = pointer.rpartition("/")[2]
+        data = store.get(f"entries/{digest}/{_ONLY_ENTRY}.json")
+        try:
+            if data is not None:
+                found.append(Manifest.from_json(data))
+        except IntegrityError:
+            continue
+    yield from sorted(found, key=lambda manifest: manifest.provenance.made_at, reverse=True)
+
+
+def save(
+    store: Store,
+    block_name: str,
+    built: Built,
+    values: Mapping[str, object],
+    deleted: tuple[str, ...],
+    provenance: Provenance,
+    module_globals: dict[str, object],
+) -> Manifest:
+    """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
+
+    Raises
+    ------
+    CodecError
+        When a value cannot be saved; names every such variable. Nothing is saved then.
+    StoreError
+        When the store cannot be written.
+    """
+    encoded = encode(values, label=built.label, module_globals=module_globals)
+    layout = lay_out(encoded)
+    pack_digest = xxhash.xxh3_128()
+    for part in layout.pack_parts:
+        pack_digest.update(part)
+    blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
+    for buffer in layout.large:
+        blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+    manifest = Manifest(
+        name=block_name,
+        key=built.key,
+        outputs=tuple(Output(n, _type_name(v), describe(v)) for n, v in values.items()),
+        deleted=deleted,
+        blobs=tuple(blobs),
+        provenance=provenance,
+    )
+    store.put(label_name(block_name, built.key), [b""])
+    store.put(entry_name(built.key), [manifest.to_json()])
+    return manifest
+
+
+def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blob:
+    store.put(f"blobs/{digest}", parts)
+    return Blob(digest, size_bytes)
+
+
+def _type_name(value: object) -> str:
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

@@ -1,0 +1,228 @@
+"""What is in a store: every entry, the blobs that they name, and taking entries out.
+
+The layout is that of FORMAT.md; bytes go through the store protocol only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from blockcache.errors import IntegrityError, StoreError
+from blockcache.model import Manifest
+from blockcache.stores import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One readable entry.
+
+    Attributes
+    ----------
+    path
+        The name of its manifest in the store.
+    labels
+        The block's name when it was saved, and others that it was met under since (a renamed block still hits).
+    """
+
+    path: str
+    manifest: Manifest
+    labels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A manifest that cannot be read: torn, foreign, or of another version of the format."""
+
+    path: str
+    problem: str
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All entries of a store, newest first."""
+
+    entries: tuple[Stored, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of blocks that have entries, sorted."""
+        return tuple(sorted({label for e in self.entries for label in e.labels}))
+
+    def named(self, name: str) -> tuple[Stored, ...]:
+        """Entries of the block ``name``, newest first."""
+        return tuple(e for e in self.entries if name in e.labels)
+
+    def with_key(self, prefix: str) -> tuple[Stored, ...]:
+        """Entries whose key's digest starts with ``prefix``, newest first."""
+        return tuple(e for e in self.entries if e.manifest.key.digest.startswith(prefix.lower()))
+
+    @property
+    def blobs(self) -> dict[str, int]:
+        """Digest and size in bytes of every blob that a readable entry names."""
+        return {b.digest: b.size_bytes for e in self.entries for b in e.manifest.blobs}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a store's bytes are used for; each blob counts once.
+
+    Attributes
+    ----------
+    entries, names
+        How many.
+    blobs, size_bytes
+        Blobs that entries name: how many, and their bytes.
+    shared_bytes
+        Bytes saved because several entries name the same blob.
+    orphans, orphan_bytes
+        Blobs that no readable entry names (an interrupted save, an unreadable manifest).
+    work_s
+        Time that the bodies of all entries took.
+    """
+
+    entries: int = 0
+    names: int = 0
+    blobs: int = 0
+    size_bytes: int = 0
+    shared_bytes: int = 0
+    orphans: int = 0
+    orphan_bytes: int = 0
+    work_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What :func:`remove` took out."""
+
+    entries: int
+    blobs: int
+    freed_bytes: int
+
+
+def read(store: Store) -> Catalogue:
+    """Every entry of ``store``, newest first; a manifest that cannot be read is listed, never an error.
+
+    Raises
+    ------
+    StoreError
+        When the store itself cannot be listed.
+    """
+    entries, unreadable = [], []
+    labels = _labels(store)
+    for path in store.list("entries"):
+        text = b""
+        try:
+            data = store.get(path)
+            if data is None:  # somebody removed it this very moment
+                continue
+            text = bytes(data)
+            manifest = _checked(Manifest.from_json(text))
+            entries.append(Stored(path, manifest, frozenset({manifest.name, *labels.get(manifest.key.digest, ())})))
+        except (IntegrityError, StoreError) as error:
+            unreadable.append(Unreadable(path, str(error), text))
+    entries.sort(key=lambda e: (e.manifest.provenance.made_at, e.path), reverse=True)
+    unreadable.sort(key=lambda u: u.path)
+    return Catalogue(tuple(entries), tuple(unreadable))
+
+
+def usage(store: Store, catalogue: Catalogue) -> Usage:
+    """What the bytes of ``store`` are used for.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be listed.
+    """
+    blobs = catalogue.blobs
+    total = sum(e.manifest.size_bytes for e in catalogue.entries)
+    orphans = [path for path in store.list("blobs") if path.rpartition("/")[2] not in blobs]
+    return Usage(
+        entries=len(catalogue.entries),
+        names=len({e.manifest.name for e in catalogue.entries}),
+        blobs=len(blobs),
+        size_bytes=sum(blobs.values()),
+        shared_bytes=total - sum(blobs.values()),
+        orphans=len(orphans),
+        orphan_bytes=sum(_size_bytes(store, path) for path in orphans),
+        work_s=sum(e.manifest.provenance.duration_s for e in catalogue.entries),
+    )
+
+
+def remove(store: Store, chosen: Iterable[Stored]) -> Removed:
+    """Delete entries, then those of their blobs that no other manifest refers to any more.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be changed.
+    """
+    chosen = tuple(chosen)
+    gone = [e for e in chosen if store.delete(e.path)]
+    # Read again: what was saved meanwhile keeps its blobs.
+    left = read(store)
+    keys = {e.manifest.key.digest for e in left.entries} | {_folder(u.path) for u in left.unreadable}
+    lost = {e.manifest.key.digest for e in chosen} - keys
+    for path in list(store.list("names")):
+        if path.rpartition("/")[2] in lost:
+            store.delete(path)
+    used = left.blobs
+    blobs = {b.digest: b.size_bytes for e in chosen for b in e.manifest.blobs if b.digest not in used}
+    # A manifest of a newer format is unreadable here and still needs its blobs: it holds their digests as text.
+    free = [d for d in blobs if not any(d.encode() in u.text for u in left.unreadable)]
+    deleted = [d for d in free if store.delete(f"blobs/{d}")]
+    return Removed(len(gone), len(deleted), sum(blobs[d] for d in deleted))
+
+
+def clear(store: Store) -> Removed:
+    """Delete every entry, readable or not, and every blob.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be changed.
+    """
+    # Manifests first: at no moment does an entry stand there without its blobs.
+    entries = sum(map(store.delete, list(store.list("entries"))))
+    for path in list(store.list("names")):
+        store.delete(path)
+    freed_bytes = blobs = 0
+    for path in list(store.list("blobs")):
+        size_bytes = _size_bytes(store, path)
+        if store.delete(path):
+            blobs, freed_bytes = blobs + 1, freed_bytes + size_bytes
+    return Removed(entries, blobs, freed_bytes)
+
+
+def _labels(store: Store) -> dict[str, list[str]]:
+    """The names that each key's digest was saved or met under."""
+    found: dict[str, list[str]] = {}
+    for path in store.list("names"):
+        folder, _, digest = path.rpartition("/")
+        found.setdefault(digest, []).append(unquote(folder.rpartition("/")[2]))
+    return found
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    """The manifest, when its fields are of the types that the rest of this module and its callers count on."""
+    made = manifest.provenance
+    texts = [manifest.name, manifest.key.digest, made.made_at, made.file, made.host, made.python, made.user]
+    texts += [t for i in manifest.key.inputs for t in (i.kind, i.name, i.digest, i.note)]
+    texts += [t for o in manifest.outputs for t in (o.name, o.type, o.summary)]
+    texts += [*manifest.deleted, *(b.digest for b in manifest.blobs)]
+    numbers = [made.duration_s, *(b.size_bytes for b in manifest.blobs)]
+    if all(isinstance(t, str) for t in texts) and all(isinstance(n, int | float) for n in numbers):
+        return manifest
+    raise IntegrityError("not a manifest: a field is of the wrong type")
+
+
+def _folder(path: str) -> str:
+    return path.split("/")[-2] if path.count("/") else ""
+
+
+def _size_bytes(store: Store, path: str) -> int:
+    data = store.get(path)  # a local store maps it; the bytes are not read
+    return 0 if data is None else data.nbytes

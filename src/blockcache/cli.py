@@ -1,0 +1,480 @@
+"""The command ``blockcache``: tables for people, ``--json`` for programs.
+
+Everything is read from the store alone, so it works while no notebook runs,
+and from any environment.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
+
+import click
+
+from blockcache import __version__, catalogue, report
+from blockcache.catalogue import Catalogue, Removed, Stored
+from blockcache.errors import CacheError
+from blockcache.model import Manifest, compare
+from blockcache.settings import VARIABLES, Settings, resolve, store_path
+
+if TYPE_CHECKING:
+    from blockcache.stores import Store
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+#: Columns of a table: heading, and whether it is a number (right-aligned).
+_Columns = Sequence[tuple[str, bool]]
+#: Blanks between columns, and the width that a column of text needs to be of use.
+_GAP = 2
+_READABLE = 14
+
+
+class _UnknownError(click.ClickException):
+    """There is no such entry."""
+
+    exit_code = 2
+
+
+class _Group(click.Group):
+    """Turns the library's errors into a message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CacheError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--store", metavar="PATH", type=click.Path(), help="The store; else the one of the current directory.")
+@click.version_option(__version__, prog_name="blockcache")
+@click.pass_context
+def main(ctx: click.Context, store: str | None) -> None:
+    """Look into a store of cached blocks, and take entries out of it."""
+    ctx.obj = store
+
+
+def _json_option(command: _F) -> _F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+# ---- the commands ----
+
+
+@main.command("ls")
+@_json_option
+@click.pass_obj
+def list_entries(store_argument: str | None, as_json: bool) -> None:
+    """List every entry, newest first."""
+    place, _, found = _open(store_argument)
+    if as_json:
+        _print_json(
+            {
+                "store": place,
+                "entries": [_facts(e) for e in found.entries],
+                "unreadable": [{"path": u.path, "problem": u.problem} for u in found.unreadable],
+            }
+        )
+        return
+    if not found.entries:
+        click.echo(f"no entries in {place}")
+    else:
+        columns = [("name", False), ("made", False), ("took", True), ("size", True)]
+        columns += [("outputs", True), ("host", False), ("where", False), ("key", False)]
+        _print_table(
+            columns,
+            [_row(e.manifest) for e in found.entries],
+            flexible=("name", "where"),
+            optional=("key", "host", "outputs"),
+        )
+    _say_unreadable(found)
+
+
+@main.command()
+@click.argument("name")
+@_json_option
+@click.pass_obj
+def show(store_argument: str | None, name: str, as_json: bool) -> None:
+    """Show the newest entry of the block NAME, or of the key that begins with NAME."""
+    place, _, found = _open(store_argument)
+    entries = _choose(found, name, place)
+    if as_json:
+        _print_json({**_facts(entries[0]), **_contents(entries[0].manifest)})
+        return
+    _print_lines(_described(entries[0]))
+    if len(entries) > 1:
+        keys = ", ".join(dict.fromkeys(e.manifest.key.digest[:8] for e in entries[1:6]))
+        more = " and more" if len(entries) > 6 else ""
+        click.echo(f"\n{_count(len(entries) - 1, 'older entry', 'older entries')}: show one by its key: {keys}{more}")
+
+
+@main.command()
+@click.argument("name")
+@_json_option
+@click.pass_obj
+def explain(store_argument: str | None, name: str, as_json: bool) -> None:
+    """Say what changed between the newest entry of NAME and the one before it.
+
+    With one entry only: what it depends on.
+    """
+    place, _, found = _open(store_argument)
+    entries = _choose(found, name, place)
+    newest = entries[0].manifest
+    # The same key may have been saved again (mode refresh); that is no change to explain.
+    older = next((e for e in found.named(newest.name) if _before(e, entries[0])), None)
+    differences = compare(newest.key.inputs, older.manifest.key.inputs) if older else ()
+    if as_json:
+        rows = [{"kind": d.kind, "name": d.name, "change": report.cause(d)} for d in differences]
+        against = _facts(older) if older else None
+        inputs = _contents(newest)["inputs"]
+        _print_json({"entry": _facts(entries[0]), "against": against, "differences": rows, "inputs": inputs})
+        return
+    head = f"{report.one_line(newest.name)}: the entry made {report.age(newest.provenance.made_at)}"
+    if older is None:
+        _print_lines(f"{head} depends on\n\n{report.tree(newest.key.inputs)}")
+        return
+    head += f"\ncompared with the one made {report.age(older.manifest.provenance.made_at)}"
+    head += f": {report.reason(differences)}"
+    _print_lines(f"{head}\n\n{report.tree(newest.key.inputs, older.manifest.key.inputs)}")
+
+
+@main.command()
+@_json_option
+@click.pass_obj
+def stats(store_argument: str | None, as_json: bool) -> None:
+    """Count entries, bytes on disk, and the work that they keep."""
+    place, store, found = _open(store_argument)
+    used = catalogue.usage(store, found) if store is not None else catalogue.Usage()
+    biggest = _by_name(found)[:10]
+    if as_json:
+        _print_json({"store": place, **asdict(used), "unreadable": len(found.unreadable), "biggest": biggest})
+        return
+    if store is None:
+        click.echo(f"no entries in {place}")
+        return
+    rows = [
+        ("store", place),
+        ("entries", f"{used.entries} of {_count(used.names, 'block', 'blocks')}"),
+        ("on disk", f"{report.size(used.size_bytes)} in {_count(used.blobs, 'blob', 'blobs')}"),
+        ("shared", f"{report.size(used.shared_bytes)} more if entries did not share blobs"),
+        ("work kept", report.duration(used.work_s)),
+    ]
+    if used.orphans:
+        rows.append(("unused", f"{report.size(used.orphan_bytes)} in {_count(used.orphans, 'blob', 'blobs')}"))
+    _print_lines("\n".join(f"{fact:<9}  {text}" for fact, text in rows))
+    if biggest:
+        click.echo()
+        columns = [("biggest blocks", False), ("entries", True), ("size", True), ("work", True)]
+        table = [
+            (report.one_line(b["name"]), str(b["entries"]), report.size(b["size_bytes"]), report.duration(b["work_s"]))
+            for b in biggest
+        ]
+        _print_table(columns, table, flexible=("biggest blocks",))
+    _say_unreadable(found)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--key", metavar="PREFIX", help="Only entries whose key begins with PREFIX.")
+@click.option("--all", "everything", is_flag=True, help="Every entry and every blob of the store.")
+@click.option("--yes", is_flag=True, help="With --all: do not ask.")
+@_json_option
+@click.pass_obj
+def rm(
+    store_argument: str | None, name: str | None, key: str | None, everything: bool, yes: bool, as_json: bool
+) -> None:
+    """Delete the entries of the block NAME, and the blobs that nothing needs any more."""
+    if everything and (name is not None or key is not None):
+        raise click.UsageError("--all takes neither NAME nor --key")
+    if not everything and name is None and key is None:
+        raise click.UsageError("say which entries: NAME, --key PREFIX or --all")
+    if key is not None and len(key) < 4:
+        raise click.UsageError("--key needs at least 4 digits")
+    place, store, found = _open(store_argument)
+    if everything:
+        if not yes and not click.confirm(f"Delete everything in {place}?", err=True):
+            raise click.Abort
+        removed = catalogue.clear(store) if store is not None else Removed(0, 0, 0)
+    else:
+        chosen = found.entries if key is None else found.with_key(key)
+        if name is not None:
+            if name not in found.names:
+                raise _unknown(found, name, place)
+            chosen = tuple(e for e in chosen if name in e.labels)
+        if not chosen or store is None:
+            raise _UnknownError(f"there is no such entry with a key that begins with {key!r} in {place}")
+        removed = catalogue.remove(store, chosen)
+    if as_json:
+        _print_json(asdict(removed))
+        return
+    entries = _count(removed.entries, "entry", "entries")
+    blobs = _count(removed.blobs, "blob", "blobs")
+    click.echo(f"deleted {entries} and {blobs}, freed {report.size(removed.freed_bytes)}")
+
+
+@main.command()
+@_json_option
+@click.pass_obj
+def config(store_argument: str | None, as_json: bool) -> None:
+    """Show each setting in the current directory, and where it comes from."""
+    settings = resolve(str(Path.cwd()), store=store_argument)
+    path = store_path(settings, str(Path.cwd()))
+    names = list(VARIABLES)
+    if as_json:
+        values = {n: {"value": getattr(settings, n), "origin": settings.origin[n]} for n in names}
+        _print_json({"settings": values, "store_path": path})
+        return
+    columns = [("setting", False), ("value", False), ("comes from", False)]
+    _print_table(columns, [(n, _value(settings, n), settings.origin[n]) for n in names], flexible=("comes from",))
+    click.echo(f"\nstore: {path}")
+
+
+@main.command()
+@_json_option
+def demo(as_json: bool) -> None:
+    """Run the example experiment twice, and show what the second run spares."""
+    from blockcache import demo as engine
+
+    try:
+        result = engine.run(say=lambda text: click.echo(text, err=True))
+    except engine.DemoError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        _print_json(result.to_json())
+        return
+    rows = [
+        (
+            row.name,
+            f"{row.first} {report.duration(row.first_s)}".lstrip(),
+            f"{row.second} {report.duration(row.second_s)}".lstrip(),
+            _times(row.first_s, row.second_s),
+        )
+        for row in result.rows
+    ]
+    columns = [("block", False), ("first run", True), ("second run", True), ("ratio", True)]
+    _print_table(columns, rows, flexible=("block",))
+
+
+# ---- finding entries ----
+
+
+def _open(store_argument: str | None) -> tuple[str, Store | None, Catalogue]:
+    """The store's path, the store (None when there is none yet: looking must not make one) and what is in it."""
+    from blockcache.stores.local import LocalStore
+
+    here = str(Path.cwd())
+    place = store_path(resolve(here, store=store_argument), here)
+    if not Path(place).is_dir():
+        return place, None, Catalogue((), ())
+    store = LocalStore(place)
+    return place, store, catalogue.read(store)
+
+
+def _choose(found: Catalogue, name: str, place: str) -> tuple[Stored, ...]:
+    """Entries of a name or key prefix, newest first; an unknown one ends the command."""
+    # Four digits at least: a short name with a typing error is not taken for a key.
+    entries = found.named(name) or (found.with_key(name) if len(name) >= 4 else ())
+    if not entries:
+        raise _unknown(found, name, place)
+    return entries
+
+
+def _unknown(found: Catalogue, name: str, place: str) -> _UnknownError:
+    import difflib
+
+    near = difflib.get_close_matches(name, found.names, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return _UnknownError(f"there is no block {name!r} in {place}{hint}")
+
+
+def _before(entry: Stored, newest: Stored) -> bool:
+    """Whether an entry is older than ``newest`` and of another key."""
+    made = entry.manifest.provenance.made_at, newest.manifest.provenance.made_at
+    return made[0] <= made[1] and entry.manifest.key.digest != newest.manifest.key.digest
+
+
+def _by_name(found: Catalogue) -> list[dict[str, Any]]:
+    """Blocks by the bytes that their entries need, biggest first."""
+    rows = []
+    for name in {e.manifest.name for e in found.entries}:
+        manifests = [e.manifest for e in found.entries if e.manifest.name == name]
+        blobs = {b.digest: b.size_bytes for m in manifests for b in m.blobs}
+        work_s = sum(m.provenance.duration_s for m in manifests)
+        rows.append({"name": name, "entries": len(manifests), "size_bytes": sum(blobs.values()), "work_s": work_s})
+    return sorted(rows, key=lambda row: (-row["size_bytes"], row["name"]))
+
+
+# ---- entries in words ----
+
+
+def _row(manifest: Manifest) -> tuple[str, ...]:
+    made = manifest.provenance
+    return (
+        report.one_line(manifest.name),
+        report.age(made.made_at),
+        report.duration(made.duration_s),
+        report.size(manifest.size_bytes),
+        str(len(manifest.outputs)),
+        report.one_line(made.host),
+        report.one_line(f"{Path(made.file).name}:{made.line}"),
+        manifest.key.digest[:8],
+    )
+
+
+def _described(entry: Stored) -> str:
+    """An entry in words."""
+    manifest = entry.manifest
+    made = manifest.provenance
+    facts = [
+        f"made {report.age(made.made_at)} ({made.made_at}) in {report.duration(made.duration_s)}",
+        f"by {made.user} on {made.machine}, {made.host}, python {made.python}, blockcache {made.blockcache}",
+        f"at {made.file}:{made.line}",
+        f"key {manifest.key.digest}",
+    ]
+    if others := entry.labels - {manifest.name}:
+        facts.append(f"also met as {', '.join(sorted(others))}")
+    lines = [report.one_line(manifest.name), *(f"  {report.one_line(f)}" for f in facts)]
+    lines += ["", "gives back"]
+    width = max((len(o.name) for o in manifest.outputs), default=0)
+    for output in manifest.outputs:
+        lines.append(f"    {output.name:<{width}}  {report.one_line(report.described(output))}".rstrip())
+    lines += [f"    {name}  deleted" for name in manifest.deleted]
+    if len(lines) == len(facts) + 3:
+        lines.append("    nothing")
+    lines += ["", "depends on", *(f"  {line}" for line in report.tree(manifest.key.inputs).splitlines())]
+    lines += ["", f"blobs, {report.size(manifest.size_bytes)} in all"]
+    lines += [f"    {b.digest}  {report.size(b.size_bytes)}" for b in manifest.blobs]
+    return "\n".join(lines)
+
+
+def _facts(entry: Stored) -> dict[str, Any]:
+    """What ``ls`` knows about an entry, for programs."""
+    manifest = entry.manifest
+    made = manifest.provenance
+    return {
+        "name": manifest.name,
+        "also": sorted(entry.labels - {manifest.name}),
+        "key": manifest.key.digest,
+        "path": entry.path,
+        "made_at": made.made_at,
+        "duration_s": made.duration_s,
+        "size_bytes": manifest.size_bytes,
+        "outputs": [o.name for o in manifest.outputs],
+        "host": made.host,
+        "file": made.file,
+        "line": made.line,
+    }
+
+
+def _contents(manifest: Manifest) -> dict[str, Any]:
+    """The rest of a manifest, for programs."""
+    return {
+        "format": manifest.format,
+        "inputs": [asdict(i) for i in manifest.key.inputs],
+        "outputs": [asdict(o) for o in manifest.outputs],
+        "deleted": list(manifest.deleted),
+        "blobs": [asdict(b) for b in manifest.blobs],
+        "provenance": asdict(manifest.provenance),
+    }
+
+
+def _value(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _times(first_s: float, second_s: float) -> str:
+    ratio = first_s / max(second_s, 1e-6)
+    return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
+
+
+# ---- printing ----
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _say_unreadable(found: Catalogue) -> None:
+    if found.unreadable:
+        lines = [f"{_count(len(found.unreadable), 'manifest', 'manifests')} cannot be read:"]
+        lines += [f"  {one.path}: {report.one_line(one.problem)}" for one in found.unreadable]
+        click.echo(err=True)
+        _print_lines("\n".join(lines), err=True)
+
+
+def _print_lines(text: str, *, err: bool = False) -> None:
+    """Text as it is; on a terminal, lines are cut at its width, because wrapped rows of a tree cannot be read."""
+    width = _terminal_width(sys.stderr if err else sys.stdout)
+    for line in text.splitlines():
+        click.echo(line if width is None else _cut(line, width), err=err)
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def _terminal_width(stream: TextIO) -> int | None:
+    """The terminal's width; None for pipes and files, where nothing is cut."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def _print_table(
+    columns: _Columns,
+    rows: Sequence[Sequence[str]],
+    *,
+    flexible: Sequence[str],
+    optional: Sequence[str] = (),
+) -> None:
+    """Print a table; where the terminal is narrow, ``optional`` columns go first, then ``flexible`` ones are cut."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    width = _terminal_width(sys.stdout) or 10_000
+    widths = _fit(columns, rows, width, flexible, optional)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, _GAP, 0, 0))
+    kept = [place for place, (heading, _) in enumerate(columns) if heading in widths]
+    for heading, number in (columns[place] for place in kept):
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(Text(heading), justify=justify, no_wrap=True, overflow="ellipsis", width=widths[heading])
+    for row in rows:
+        table.add_row(*(Text(row[place], style="bold" if place == 0 else "") for place in kept))
+    console = Console(width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _fit(
+    columns: _Columns, rows: Sequence[Sequence[str]], width: int, flexible: Sequence[str], optional: Sequence[str]
+) -> dict[str, int]:
+    """The width of each column that is kept."""
+    from rich.cells import cell_len
+
+    wanted = {
+        heading: max(cell_len(text) for text in (heading, *(row[place] for row in rows)))
+        for place, (heading, _) in enumerate(columns)
+    }
+    dropped = list(optional)
+    while True:
+        room = width - sum(w for h, w in wanted.items() if h not in flexible) - _GAP * (len(wanted) - 1)
+        bending = [h for h in flexible if h in wanted]
+        if not dropped or room >= min(sum(wanted[h] for h in bending), _READABLE * len(bending)):
+            break
+        del wanted[dropped.pop(0)]
+    for left, heading in zip(range(len(bending), 0, -1), sorted(bending, key=wanted.__getitem__), strict=True):
+        # The narrow ones first: what they do not need goes to the wide ones.
+        wanted[heading] = max(min(wanted[heading], room // left), 1)
+        room -= wanted[heading]
+    return wanted

@@ -1,0 +1,261 @@
+"""The pickler of a block's outputs. Imports cloudpickle, so only a save imports this module.
+
+What differs from cloudpickle: upstream definitions are saved by label; functions
+of the block's namespace get the live namespace back; definitions of the block's
+module are saved by value although they can be imported while they are saved;
+closure cells keep their identity; a restored class is never merged with one that
+the process already has; an open file is refused.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import io
+import pickle
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cloudpickle
+from cloudpickle import cloudpickle as internals
+
+from blockcache.codec import rebuild
+from blockcache.codec.regions import Collector
+from blockcache.codec.registry import reducer_for
+
+Label = Callable[[object], str | None]
+
+_LruCache = type(functools.lru_cache(lambda: None))
+_MAINS = ("__main__", "__mp_main__")
+
+_DISPATCH: dict[type, Callable[[Any], Any]] = dict(cloudpickle.Pickler._dispatch_table)
+
+
+class _Namespace:
+    """Stands for a live namespace in the arguments of a function; None is the block's own."""
+
+    __slots__ = ("module",)
+
+    def __init__(self, module: str | None) -> None:
+        self.module = module
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (rebuild.home_namespace, ()) if self.module is None else (rebuild.module_namespace, (self.module,))
+
+
+class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles one set of outputs.
+
+    Parameters
+    ----------
+    write
+        Called with each piece of the stream; large ``bytes`` come as they are, uncopied. Text comes
+        as a view of the text's own memory, valid as long as the pickler, whose memo holds it.
+    collector
+        Takes the buffers.
+    label
+        Text that stands for an upstream function or class, None for anything else.
+    module_globals
+        The namespace of the block's module.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Any], object],
+        collector: Collector,
+        label: Label,
+        module_globals: Mapping[str, object],
+    ) -> None:
+        # No reference from here back to the pickler: a cycle would keep the outputs alive until a collection.
+        super().__init__(types.SimpleNamespace(write=write), protocol=5, buffer_callback=collector.take)
+        self._collector = collector
+        self._label = label
+        self._globals = module_globals
+        home = module_globals.get("__name__")
+        self._home = home if isinstance(home, str) else None
+        self._namespaces: dict[int, object] = {}
+        self._handlers: dict[type, Callable[[OutputPickler, Any], Any] | None] = dict(_HANDLERS)
+
+    @property
+    def dispatch_table(self) -> dict[type, Callable[[Any], Any]]:
+        """Read when a pickler is made. Cloudpickle's own is not a dict and costs a Python call for every object."""
+        return {**copyreg.dispatch_table, **_DISPATCH}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Pickle's hook for everything but plain numbers, text and containers."""
+        cls = type(obj)
+        try:
+            handler = self._handlers[cls]
+        except KeyError:
+            handler = self._handlers[cls] = _handler_for(cls)
+        return NotImplemented if handler is None else handler(self, obj)
+
+    # -- definitions -----------------------------------------------------------------------
+
+    def _labelled(self, obj: object) -> Any:
+        text = self._label(obj)
+        return NotImplemented if text is None else (rebuild.resolve_label, (text,))
+
+    def _reduce_callable(self, obj: Any) -> Any:
+        """An object with ``__call__``: upstream ones may be labelled; others are values."""
+        reduced = self._labelled(obj)
+        return self._reduce_named(obj) if reduced is NotImplemented else reduced
+
+    def _reduce_named(self, obj: Any) -> Any:
+        """Something that plain pickle may save by name alone, which in the block's module leads nowhere."""
+        if self._home is None or getattr(obj, "__module__", None) != self._home or not _has_own_name(obj):
+            return NotImplemented
+        if isinstance(obj.__reduce_ex__(5), str):
+            raise pickle.PicklingError(f"{type(obj).__name__} {obj.__name__} can only be saved by name, not by value")
+        return NotImplemented
+
+    def _reduce_lru_cache(self, obj: Any) -> Any:
+        reduced = self._labelled(obj)
+        if reduced is not NotImplemented or (obj.__module__ != self._home and _importable(obj)):
+            return reduced
+        parameters = obj.cache_parameters()
+        attributes = {k: v for k, v in obj.__dict__.items() if k not in ("cache_parameters", "__wrapped__")}
+        return (
+            rebuild.make_lru_cache,
+            (parameters["maxsize"], parameters["typed"], obj.__wrapped__),
+            attributes,
+            None,
+            None,
+            rebuild.set_attributes,
+        )
+
+    def _reduce_typevar(self, obj: typing.TypeVar) -> Any:
+        if obj.__module__ != self._home:
+            return NotImplemented
+        *parts, _tracker = internals._decompose_typevar(obj)
+        return internals._make_typevar, (*parts, None)
+
+    def _reduce_function(self, function: types.FunctionType) -> Any:
+        reduced = self._labelled(function)
+        if reduced is not NotImplemented:
+            return reduced
+        in_home = function.__globals__ is self._globals or function.__module__ == self._home
+        if not in_home and _importable(function):
+            return NotImplemented
+        namespace, used_globals = self._namespace(function)
+        slots = {
+            "__defaults__": function.__defaults__,
+            "__kwdefaults__": function.__kwdefaults__,
+            "__annotations__": function.__annotations__,
+            "__qualname__": function.__qualname__,
+            "__module__": function.__module__,
+            "__doc__": function.__doc__,
+        }
+        if sys.version_info >= (3, 12):
+            slots["__type_params__"] = function.__type_params__
+        return (
+            rebuild.make_function,
+            (function.__code__, namespace, function.__name__, function.__closure__),
+            (function.__dict__, slots, used_globals),
+            None,
+            None,
+            rebuild.set_function,
+        )
+
+    def _namespace(self, function: types.FunctionType) -> tuple[object, dict[str, object]]:
+        """What stands for the function's globals, and those of them that must be saved along."""
+        found = function.__globals__
+        known = self._namespaces.get(id(found))
+        if known is None:
+            name = found.get("__name__")
+            module = sys.modules.get(name) if isinstance(name, str) else None
+            if found is self._globals:
+                known = _Namespace(None)
+            elif module is not None and vars(module) is found and name not in _MAINS:
+                known = _Namespace(name)
+            else:
+                # Nothing to find again: functions that shared it share a new one.
+                known = {k: found[k] for k in ("__name__", "__package__", "__file__", "__path__") if k in found}
+            self._namespaces[id(found)] = known
+        if isinstance(known, _Namespace):
+            return known, {}
+        names = internals._extract_code_globals(function.__code__)
+        return known, {k: found[k] for k in names if k in found}
+
+    def _reduce_cell(self, cell: types.CellType) -> Any:
+        try:
+            contents = cell.cell_contents
+        except ValueError:
+            return rebuild.make_cell, ()
+        # The setter comes after the cell is known, so that a function may find itself in its closure.
+        return rebuild.make_cell, (), (contents,), None, None, rebuild.set_cell
+
+    def _reduce_class(self, cls: type) -> Any:
+        reduced = self._labelled(cls)
+        if reduced is not NotImplemented:
+            return reduced
+        if cls.__module__ == self._home:
+            reduced = internals._dynamic_class_reduce(cls)
+        else:
+            reduced = super().reducer_override(cls)
+        if isinstance(reduced, tuple) and reduced[0] in (internals._make_skeleton_class, internals._make_skeleton_enum):
+            # The tracker would hand out an older class of this process; a run makes a new one.
+            *first, _tracker, extra = reduced[1]
+            return reduced[0], (*first, None, extra), *reduced[2:]
+        return reduced
+
+    # -- values that plain pickle refuses or changes ---------------------------------------
+
+    def _reduce_file(self, file: io.TextIOWrapper) -> Any:
+        for name in ("stdin", "stdout", "stderr"):
+            if file is getattr(sys, name, None):
+                return getattr, (sys, name)
+        raise pickle.PicklingError("cannot pickle an open file")
+
+    def _reduce_memoryview(self, view: memoryview) -> Any:
+        if not view.c_contiguous or not view.nbytes:
+            raise pickle.PicklingError("cannot pickle a memoryview that is empty or not contiguous")
+        buffer = self._collector.out_of_band(view, None)
+        return rebuild.make_memoryview, (buffer, view.format, view.shape)
+
+    def _reduce_cached_property(self, obj: Any) -> Any:
+        attributes = {k: v for k, v in vars(obj).items() if k not in ("lock", "func")}
+        return rebuild.make_cached_property, (obj.func,), attributes, None, None, rebuild.set_attributes
+
+
+_HANDLERS: dict[type, Callable[[OutputPickler, Any], Any] | None] = {
+    types.FunctionType: OutputPickler._reduce_function,
+    types.CellType: OutputPickler._reduce_cell,
+    _LruCache: OutputPickler._reduce_lru_cache,
+    typing.TypeVar: OutputPickler._reduce_typevar,
+    io.TextIOWrapper: OutputPickler._reduce_file,
+    memoryview: OutputPickler._reduce_memoryview,
+    functools.cached_property: OutputPickler._reduce_cached_property,
+}
+
+
+def _handler_for(cls: type) -> Callable[[OutputPickler, Any], Any] | None:
+    """How instances of ``cls`` are reduced; None leaves them to plain pickle."""
+    if issubclass(cls, type):
+        return OutputPickler._reduce_class
+    library = reducer_for(cls)
+    if library is not None:
+        return lambda pickler, obj: library(obj, pickler._collector)
+    if cls in _DISPATCH:
+        return None
+    if any("__call__" in vars(base) for base in cls.__mro__):
+        return OutputPickler._reduce_callable
+    return OutputPickler._reduce_named if cls.__module__ == "typing" else None
+
+
+def _has_own_name(obj: object) -> bool:
+    return isinstance(getattr(obj, "__name__", None), str)
+
+
+def _importable(obj: Any) -> bool:
+    """Whether importing by module and qualified name leads to ``obj`` in any process."""
+    name, path = obj.__module__, obj.__qualname__
+    if name in _MAINS or not isinstance(name, str):
+        return False
+    found: object = sys.modules.get(name)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found is obj

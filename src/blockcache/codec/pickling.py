@@ -1,0 +1,201 @@
+"""Values to bytes and back: one pickle for all outputs of a block, large buffers beside it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from blockcache.codec.regions import Slice
+from blockcache.errors import CodecError
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Encoded(NamedTuple):
+    """Outputs as bytes that still lie in the memory of the values themselves.
+
+    Attributes
+    ----------
+    stream
+        The pickle stream in pieces.
+    regions
+        Memory outside the stream.
+    slices
+        The buffers of the stream, in order, as parts of the regions.
+    owner
+        Keeps alive what the memory belongs to.
+    """
+
+    stream: Sequence[Buffer]
+    regions: Sequence[memoryview]
+    slices: Sequence[Slice]
+    owner: object
+
+    @property
+    def buffers(self) -> list[memoryview]:
+        """The buffers as :func:`decode` takes them, in the values' own memory."""
+        return [cut(self.regions[s.region], s) for s in self.slices]
+
+
+def cut(region: memoryview, place: Slice) -> memoryview:
+    """The part of ``region`` that ``place`` names."""
+    part = region[place.start : place.start + place.size]
+    return part.toreadonly() if place.readonly else part
+
+
+def encode(
+    values: Mapping[str, object], *, label: Callable[[object], str | None], module_globals: Mapping[str, object]
+) -> Encoded:
+    """Pickle all ``values`` together, so that what is shared between them stays shared.
+
+    Parameters
+    ----------
+    values
+        The outputs by name.
+    label
+        Asked for every function, class and other callable inside ``values``: the text that stands
+        for an upstream definition, None for anything else.
+    module_globals
+        The namespace of the block's module. Functions that run in it get the live one on a restore;
+        functions and classes of that module without a label are saved by value.
+
+    Raises
+    ------
+    CodecError
+        Naming every variable that cannot be saved, its type and the reason.
+
+    Notes
+    -----
+    The result borrows the memory of the values: write it out before they change.
+    """
+    # cloudpickle takes longer to import than most hits take, and only a save needs it.
+    from blockcache.codec.pickler import OutputPickler
+    from blockcache.codec.regions import Collector
+
+    outputs = dict(values)
+    stream: list[Any] = []
+    collector = Collector(outputs)
+    pickler = OutputPickler(stream.append, collector, label, module_globals)
+    try:
+        pickler.dump(outputs)
+    except Exception as error:
+        raise _refusal(outputs, error, label, module_globals) from error
+    regions, slices = collector.regions()
+    pieces = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
+    return Encoded(pieces, regions, slices, (pickler, collector))
+
+
+def _refusal(
+    outputs: Mapping[str, object],
+    whole: Exception,
+    label: Callable[[object], str | None],
+    module_globals: Mapping[str, object],
+) -> CodecError:
+    """Try each variable alone, keeping nothing, to name all culprits at once."""
+    from blockcache.codec.pickler import OutputPickler
+    from blockcache.codec.regions import Collector
+
+    bad: dict[str, Exception] = {}
+    for name, value in outputs.items():
+        try:
+            OutputPickler(_forget, Collector(outputs), label, module_globals).dump(value)
+        except Exception as error:
+            bad[name] = error
+    if not bad:
+        return CodecError(f"cannot save {', '.join(outputs)} together: {_reason(whole)}", names=tuple(outputs))
+    text = "; ".join(f"{name} ({type(outputs[name]).__qualname__}): {_reason(error)}" for name, error in bad.items())
+    return CodecError(f"cannot save {text}", names=tuple(bad))
+
+
+def _forget(piece: object) -> None:
+    pass
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error.__cause__, RecursionError) or isinstance(error, RecursionError):
+        return "nested too deeply"
+    text = str(error)
+    return text if isinstance(error, (TypeError, pickle.PicklingError)) and text else f"{type(error).__name__}: {text}"
+
+
+class _Reader:
+    """A file over memory; unlike BytesIO it copies nothing, the unpickler reads from the memory itself."""
+
+    __slots__ = ("_at", "_memory")
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+        self._at = 0
+
+    def read(self, size: int) -> memoryview:
+        at = self._at
+        piece = self._memory[at : at + size]
+        self._at = at + len(piece)
+        return piece
+
+    def readinto(self, target: memoryview) -> int:
+        piece = self.read(len(target))
+        target[: len(piece)] = piece
+        return len(piece)
+
+    def readline(self) -> bytes:
+        # Only streams of protocol 0 have lines.
+        raise CodecError("not a stream of blockcache")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts this call's live definitions and namespace where the stream asks for them."""
+
+    def __init__(
+        self,
+        stream: memoryview,
+        buffers: Sequence[memoryview],
+        resolve: Callable[[str], object],
+        module_globals: dict[str, object],
+    ) -> None:
+        super().__init__(_Reader(stream), buffers=buffers)  # type: ignore[arg-type]
+        self._live = {"resolve_label": resolve, "home_namespace": lambda: module_globals}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "blockcache.codec.rebuild" and name in self._live:
+            return self._live[name]
+        return super().find_class(module, name)
+
+
+def decode(
+    stream: Buffer,
+    buffers: Sequence[memoryview],
+    *,
+    resolve: Callable[[str], object],
+    module_globals: dict[str, object],
+) -> dict[str, object]:
+    """The outputs that were encoded, in the memory of ``buffers``.
+
+    Parameters
+    ----------
+    stream
+        The pickle stream as one piece.
+    buffers
+        One per buffer of the stream; values keep and write to this memory.
+    resolve
+        The live upstream definition of a label.
+    module_globals
+        The live namespace of the block's module.
+
+    Raises
+    ------
+    CodecError
+        For whatever goes wrong.
+
+    Notes
+    -----
+    A pickle can run any code: decode only what a trusted store gave.
+    """
+    try:
+        values = _Unpickler(memoryview(stream).cast("B"), buffers, resolve, module_globals).load()
+    except Exception as error:
+        raise CodecError(f"cannot restore the values: {type(error).__name__}: {error}") from error
+    if type(values) is not dict:
+        raise CodecError(f"cannot restore the values: the stream holds a {type(values).__qualname__}")
+    return values

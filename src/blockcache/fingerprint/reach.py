@@ -1,0 +1,437 @@
+"""Everything that a block reaches, as a flat list of labelled inputs.
+
+Starting from the names that a block reads, values are fingerprinted by content
+and local functions and classes are walked through the globals, closure cells,
+defaults, members and bases that they use. Each definition becomes one input
+whose digest covers its own code and the *labels* of what its names are bound
+to; what those labels stand for are inputs of their own. The set is flat, so
+cycles need no special case and two keys compare input by input.
+"""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import functools
+import logging
+import os
+import re
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+import xxhash
+
+from blockcache.errors import FingerprintError
+from blockcache.fingerprint import imports, modules
+from blockcache.fingerprint.code import Chain, facts
+from blockcache.fingerprint.values import describe, fingerprint
+from blockcache.model import Input, Kind
+
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+#: Types that carry no result of their own: they count by type, never by content.
+IGNORED = (logging.Logger, logging.LoggerAdapter, type(threading.Lock()), type(threading.RLock()))
+#: Builtin functions whose reads of names cannot be known from the code.
+_OPAQUE_READS = frozenset({"eval", "exec", "globals", "__import__", "import_module"})
+_BUILTINS = dict(vars(builtins))
+_BUILTIN_CALLABLES = (
+    types.BuiltinFunctionType,
+    types.MethodWrapperType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
+_MISSING = object()
+T = TypeVar("T")
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return xxhash.xxh3_128_hexdigest("\x1f".join(parts).encode("utf-8", "surrogatepass"))
+
+
+def _place(code: types.CodeType) -> str:
+    return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
+
+
+# Library functions and classes by identity: (object, text that stands for it, distribution).
+_library: dict[int, tuple[object, str, tuple[str, str] | None]] = {}
+
+
+class Reach:
+    """Collects the inputs of one block.
+
+    Parameters
+    ----------
+    home
+        The block's module globals. What is defined there is labelled without a module name,
+        so that a script, a Jupyter notebook and a marimo notebook agree.
+
+    Attributes
+    ----------
+    inputs
+        The inputs found so far, by (kind, name).
+    objects
+        The live function or class behind each label.
+
+    Notes
+    -----
+    Every method may raise :class:`FingerprintError` with a path that names the culprit.
+    """
+
+    def __init__(self, home: Mapping[str, object]) -> None:
+        self.inputs: dict[tuple[Kind, str], Input] = {}
+        self.objects: dict[str, object] = {}
+        self._home = home
+        self._labels: dict[int, str] = {}
+        self._kept: list[object] = []  # ids in _labels stay theirs
+        self._docs: dict[str, str] = {}
+        self._whole: set[str] = set()
+        self._docs_matter = False
+
+    # -- what a block asks for -------------------------------------------------------------
+
+    def read(self, name: str, value: object, chains: tuple[Chain, ...]) -> str:
+        """Reach ``value`` under ``name``, used with attribute ``chains``; the label of what it is."""
+        if type(value) in _PLAIN:
+            return self._value(name, value)
+        if isinstance(value, types.ModuleType):
+            return "; ".join(self._module(value, chain) for chain in chains)
+        label = self.label(value)
+        if label is not None:
+            return label
+        if isinstance(value, IGNORED):
+            return f"ignored {type(value).__qualname__}"
+        if chains and self._plain_attributes(value, chains):
+            attributes = sorted({chain[0] for chain in chains})
+            return "; ".join(
+                self.read(
+                    f"{name}.{attribute}",
+                    value.__dict__[attribute],
+                    tuple(chain[1:] for chain in chains if chain[0] == attribute),
+                )
+                for attribute in attributes
+            )
+        return self._value(name, value)
+
+    def unbound(self, name: str) -> str:
+        """A name that is read and bound nowhere."""
+        return self._add("value", name, "unbound", "not bound")
+
+    def imported(self, module: str, names: tuple[str, ...] | None, level: int, package: str) -> None:
+        """An import statement that may run in the body: local modules count by their file."""
+        for found in imports.closure(module, names or (), level, package):
+            if found.distribution is not None:
+                self._distribution(found.distribution)
+            else:
+                self._add("module", found.name, found.digest, found.note)
+
+    def finish(self) -> None:
+        """Add what depends on the whole: docstrings count when anything reached reads docstrings."""
+        if self._docs_matter:
+            for label, docs in self._docs.items():
+                self._add("definition", f"{label} (documentation)", docs)
+
+    def docs_matter(self) -> None:
+        """The block reads docstrings or annotations."""
+        self._docs_matter = True
+
+    # -- values ----------------------------------------------------------------------------
+
+    def _add(self, kind: Kind, name: str, digest: str, note: str = "") -> str:
+        self.inputs[kind, name] = Input(kind, name, digest, note)
+        return f"{kind} {name}"
+
+    def _value(self, name: str, value: object) -> str:
+        if ("value", name) not in self.inputs:
+            digest = fingerprint(value, self.label, name=name)
+            self._add("value", name, digest, describe(value))
+        return f"value {name}"
+
+    @staticmethod
+    def _plain_attributes(value: object, chains: tuple[Chain, ...]) -> bool:
+        """Whether every use is of an instance attribute that no class of the value intercepts."""
+        own = getattr(value, "__dict__", None)
+        if type(own) is not dict or not all(chains) or not all(chain[0] in own for chain in chains):
+            return False
+        for base in type(value).__mro__:
+            if base is not object and "__getattribute__" in base.__dict__:
+                return False
+            for chain in chains:
+                found = base.__dict__.get(chain[0])
+                if found is not None and hasattr(type(found), "__set__"):
+                    return False
+        return True
+
+    # -- labels: what stands for a function, a class or a module ---------------------------
+
+    def label(self, obj: object) -> str | None:
+        """Text that stands for a function, class, method or module; None for anything else.
+
+        Two objects with the same text are the same to a block, given that the inputs are equal.
+        """
+        known = self._labels.get(id(obj))
+        if known is not None:
+            return known
+        if isinstance(obj, types.FunctionType):
+            return self._function(obj)
+        if isinstance(obj, type):
+            return self._class(obj)
+        if isinstance(obj, types.MethodType):
+            owner = self.label(obj.__self__) or self._content(f"{obj.__qualname__}.__self__", obj.__self__)
+            return f"method {self.label(obj.__func__)} of {owner}"
+        if isinstance(obj, types.ModuleType):
+            return self._module(obj, ())
+        if isinstance(obj, _BUILTIN_CALLABLES):
+            return self._builtin(obj)
+        return None
+
+    def known_label(self, obj: object) -> str | None:
+        """The label of a definition that the block reaches; None for anything else, however like it."""
+        return self._labels.get(id(obj))
+
+    def _new_label(self, obj: object, base: str) -> str:
+        label, n = base, 1
+        while label in self.objects:
+            n += 1
+            label = f"{base}#{n}"
+        self._labels[id(obj)] = label
+        self._kept.append(obj)
+        self.objects[label] = obj
+        return label
+
+    def _distribution(self, found: tuple[str, str] | None) -> None:
+        if found is not None and ("distribution", found[0]) not in self.inputs:
+            self._add("distribution", *found, found[1])
+
+    def _of_library(self, obj: object, text: str, top: str) -> str:
+        """A definition that a distribution's version settles."""
+        found = modules.distribution(top) if top else None
+        _library[id(obj)] = (obj, text, found)
+        self._distribution(found)
+        return text
+
+    def _builtin(self, obj: object) -> str:
+        owner = getattr(obj, "__self__", None)
+        name = getattr(obj, "__qualname__", getattr(obj, "__name__", "?"))
+        if owner is not None and not isinstance(owner, (types.ModuleType, type)):
+            return f"builtin {name} of {self._content(name, owner)}"
+        module = getattr(obj, "__module__", None) or getattr(getattr(obj, "__objclass__", owner), "__module__", None)
+        text = f"builtin {module or 'builtins'}.{name}"
+        loaded = sys.modules.get(module or "builtins")
+        if loaded is not None and modules.origin_of_module(loaded) == "local":
+            return f"{text} in {self._file(loaded)}"
+        self._distribution(modules.distribution((module or "builtins").partition(".")[0]))
+        return text
+
+    # -- modules ---------------------------------------------------------------------------
+
+    def _module(self, module: types.ModuleType, chain: Chain) -> str:
+        """A use of ``module`` with the attributes ``chain``; a bare use is one of the whole module."""
+        name = module.__name__
+        if modules.origin_of_module(module) != "local":
+            self._distribution(modules.distribution(name.partition(".")[0]))
+            replaced = self._replaced(module, chain)
+            return f"module {name}{replaced}"
+        if not chain:
+            return self._whole_module(module)
+        attribute, rest = chain[0], chain[1:]
+        value = vars(module).get(attribute, _MISSING)
+        if value is _MISSING:
+            value = getattr(module, attribute, _MISSING)
+        path = attribute if vars(module) is self._home else f"{name}.{attribute}"
+        return self.unbound(path) if value is _MISSING else self.read(path, value, (rest,))
+
+    def _replaced(self, module: types.ModuleType, chain: Chain) -> str:
+        """The label of a local function that was put in place of a library's own."""
+        value: object = module
+        for attribute in chain:
+            if not isinstance(value, (types.ModuleType, type)):
+                break
+            value = vars(value).get(attribute, _MISSING)
+            if isinstance(value, types.FunctionType) and modules.origin_of_file(value.__code__.co_filename) == "local":
+                return f" replaced by {self._function(value)}"
+        return ""
+
+    def _whole_module(self, module: types.ModuleType) -> str:
+        """Every public and private name of a local module, because any of them may be used."""
+        name = module.__name__
+        if name not in self._whole:
+            self._whole.add(name)
+            file = getattr(module, "__file__", None)
+            if file and not file.endswith(".py"):
+                return self._file(module)
+            for attribute in sorted(vars(module)):
+                if not (attribute.startswith("__") and attribute.endswith("__")):
+                    bound = self.read(f"{name}.{attribute}", vars(module)[attribute], ((),))
+                    self._add("module", f"{name}.{attribute}", _digest([bound]), bound)
+        return f"module {name}"
+
+    def _file(self, module: types.ModuleType) -> str:
+        """A local extension module, by the bytes of its file."""
+        file = getattr(module, "__file__", None)
+        if not file:
+            return f"module {module.__name__}"
+        return self._add("module", module.__name__, imports.file_digest(file), os.path.basename(file))
+
+    # -- functions -------------------------------------------------------------------------
+
+    def _function(self, function: types.FunctionType) -> str:
+        known = self._labels.get(id(function))
+        if known is not None:
+            return known
+        code = function.__code__
+        origin = modules.origin_of_file(code.co_filename)
+        if origin in ("installed", "stdlib", "builtin"):
+            return self._library_function(function, origin)
+        in_home = function.__globals__ is self._home
+        label = self._new_label(
+            function, function.__qualname__ if in_home else f"{function.__module__}.{function.__qualname__}"
+        )
+        known_facts = facts(code)
+        self._docs_matter |= known_facts.reads_doc
+        opaque = known_facts.dynamic & _OPAQUE_READS
+        if opaque:
+            raise FingerprintError(
+                f"function {label} ({_place(code)}) calls {', '.join(sorted(opaque))}(): what it reads cannot be known",
+                path=label,
+            )
+        parts = [known_facts.digest]
+        for name, chains in known_facts.globals.items():
+            parts += (name, self._global(function.__globals__, name, chains))
+        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        for name, cell in cells.items():
+            parts += (name, self._cell(f"{label}.{name}", cell, known_facts.free.get(name, ((),))))
+        for module, names, level in known_facts.imports:
+            self.imported(module, names, level, str(function.__globals__.get("__package__") or ""))
+        parts.append(self._content(label, (function.__defaults__, function.__kwdefaults__)))
+        if function.__dict__:
+            parts.append(self._content(label, function.__dict__))
+        self._add("definition", label, _digest(parts), f"function {_place(code)}")
+        self._docs[label] = _digest([known_facts.docs, str(function.__doc__), _annotations(function.__annotations__)])
+        return label
+
+    def _content(self, name: str, value: object) -> str:
+        return fingerprint(value, self.label, name=name)
+
+    def _global(self, namespace: Mapping[str, object], name: str, chains: tuple[Chain, ...]) -> str:
+        value = namespace.get(name, _MISSING)
+        path = name if namespace is self._home else f"{namespace.get('__name__')}.{name}"
+        if value is not _MISSING:
+            return self.read(path, value, chains)
+        return "builtin" if name in _BUILTINS else self.unbound(path)
+
+    def _cell(self, name: str, cell: types.CellType, chains: tuple[Chain, ...]) -> str:
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not bound yet
+            return self.unbound(name)
+        return self.read(name, value, chains)
+
+    def _library_function(self, function: types.FunctionType, origin: str) -> str:
+        known = _library.get(id(function))
+        if known is not None:
+            self._distribution(known[2])
+            return known[1]
+        text = f"function {function.__module__}.{function.__qualname__}"
+        top = modules.top_of_file(function.__code__.co_filename) if origin == "installed" else ""
+        if _importable(function):
+            return self._of_library(function, text, top)
+        # Made at run time by a library (a decorator around local code, say): what it closes over is the program's.
+        self._distribution(modules.distribution(top) if top else None)
+        label = self._new_label(function, text)
+        parts = [facts(function.__code__).digest]
+        held = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        for name, cell in held.items():
+            parts += (name, self._or_type(self._cell, f"{label}.{name}", cell, ((),)))
+        for name, value in sorted(function.__dict__.items()):
+            parts += (name, self._or_type(self.read, f"{label}.{name}", value, ((),)))
+        parts.append(self._content(label, (function.__defaults__, function.__kwdefaults__)))
+        self._add("definition", label, _digest(parts), f"function {_place(function.__code__)}")
+        return label
+
+    @staticmethod
+    def _or_type(
+        read: Callable[[str, T, tuple[Chain, ...]], str], name: str, value: T, chains: tuple[Chain, ...]
+    ) -> str:
+        """The state that a library keeps for itself (weak caches, locks) has no content and needs none."""
+        try:
+            return read(name, value, chains)
+        except FingerprintError:
+            return f"opaque {type(value).__qualname__}"
+
+    # -- classes ---------------------------------------------------------------------------
+
+    def _class(self, cls: type) -> str:
+        known = self._labels.get(id(cls))
+        if known is not None:
+            return known
+        library = _library.get(id(cls))
+        if library is not None:
+            self._distribution(library[2])
+            return library[1]
+        module = sys.modules.get(cls.__module__)
+        if module is not None and modules.origin_of_module(module) != "local":
+            return self._of_library(cls, f"class {cls.__module__}.{cls.__qualname__}", cls.__module__.partition(".")[0])
+        in_home = cls.__module__ == self._home.get("__name__")
+        label = self._new_label(cls, cls.__qualname__ if in_home else f"{cls.__module__}.{cls.__qualname__}")
+        parts = [self._class(base) for base in cls.__bases__]
+        if type(cls) is not type:
+            parts.append(self._class(type(cls)))
+        line = 0
+        for name, member in sorted(vars(cls).items()):
+            text = self._member(label, name, member)
+            if text:
+                parts += (name, text)
+            code = getattr(member, "__code__", None)
+            if isinstance(code, types.CodeType) and not code.co_filename.startswith("<"):
+                line = min(line or code.co_firstlineno, code.co_firstlineno)
+        if isinstance(cls, enum.EnumMeta):
+            members = [(name, member._value_) for name, member in vars(cls)["_member_map_"].items()]
+            parts.append(self._content(label, members))
+        file = os.path.basename(str(getattr(module, "__file__", "") or ""))
+        line = vars(cls).get("__firstlineno__", line)
+        self._add("definition", label, _digest(parts), f"class {file}:{line}" if file and line else "class")
+        self._docs[label] = _digest([str(cls.__doc__)])
+        return label
+
+    def _member(self, label: str, name: str, member: object) -> str:
+        """What a class attribute contributes; "" for what says nothing of the class's behaviour."""
+        if name == "__annotations__":
+            return _annotations(member)
+        if isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType)):
+            return ""  # slots: `__slots__` names them
+        if isinstance(member, (staticmethod, classmethod)):
+            return f"{type(member).__name__} {self.read(f'{label}.{name}', member.__func__, ((),))}"
+        if isinstance(member, property):
+            accessors = (member.fget, member.fset, member.fdel)
+            return "property " + " ".join(str(a and self.read(f"{label}.{name}", a, ((),))) for a in accessors)
+        if isinstance(member, functools.cached_property):
+            return f"cached_property {self.read(f'{label}.{name}', member.func, ((),))}"
+        if isinstance(member, (types.FunctionType, type)):
+            return self.read(f"{label}.{name}", member, ((),))
+        dunder = name.startswith("__") and name.endswith("__")
+        if (dunder and name != "__slots__") or name.startswith("_abc_") or isinstance(member, enum.Enum):
+            return ""  # derived from the rest, or listed as an enumeration's members
+        if name in ("_member_map_", "_value2member_map_", "_member_names_", "_hashable_values_", "_unhashable_values_",
+                    "_unhashable_values_map_", "_sort_order_", "_new_member_"):  # fmt: skip
+            return ""
+        return self.read(f"{label}.{name}", member, ((),))
+
+
+def _importable(function: types.FunctionType) -> bool:
+    """Whether (module, qualified name) leads to this very function."""
+    found: object = sys.modules.get(function.__module__ or "")
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function
+
+
+def _annotations(annotations: object) -> str:
+    """Annotations as text; addresses in representations are not part of it."""
+    if not isinstance(annotations, dict):
+        return ""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(annotations))

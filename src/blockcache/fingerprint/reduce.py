@@ -1,0 +1,168 @@
+"""What stands for a value in its fingerprint: canonical reductions, the same in every process."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from blockcache.fingerprint.registry import As, Refused, Rule, rule_for
+from blockcache.fingerprint.standard import standard_rule
+
+Label = Callable[[object], str | None]
+#: As returned by ``__reduce_ex__``: a global name, or a tuple of up to six parts.
+Reduction = str | tuple[Any, ...]
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
+
+def stands_for(*_content: object) -> None:
+    """Mark content that stands for a value: the callable of every canonical reduction, never called."""
+
+
+class Reducer:
+    """Reductions of the values met while one fingerprint is taken.
+
+    Parameters
+    ----------
+    label
+        Text for definitions (functions, classes, modules), or None for those that a
+        reference by module and qualified name is enough for.
+    """
+
+    def __init__(self, label: Label | None) -> None:
+        self._label = label
+        self._rules: dict[type, Callable[[Any], Reduction]] = {}
+        # Keyed by identity, which holds while the object is kept beside it.
+        self._names: dict[int, tuple[object, tuple[str, ...]]] = {}
+        self._contents: dict[int, tuple[object, Reduction]] = {}
+
+    def reduce(self, value: object) -> Reduction:
+        """The canonical reduction of ``value``.
+
+        Raises
+        ------
+        Refused
+            When it has no content that can be fingerprinted.
+        """
+        if value is stands_for:
+            return "stands_for"
+        kind = type(value)
+        rule = self._rules.get(kind)
+        if rule is None:
+            rule = self._rules[kind] = self._choose(kind)
+        return rule(value)
+
+    def _choose(self, kind: type) -> Callable[[Any], Reduction]:
+        if issubclass(kind, type) or kind in _DEFINITIONS or kind.__name__ == "cython_function_or_method":
+            return self._reference
+        if kind is types.BuiltinFunctionType:
+            return self._builtin
+        if kind is functools._lru_cache_wrapper:
+            return self._lru_cache
+        if getattr(kind, "__fingerprint__", None) is not None:
+            return lambda value: (stands_for, (self.name_of(kind), value.__fingerprint__()))
+        rule = rule_for(kind)
+        if rule is not None:
+            return self._by_library(kind, rule)
+        rule = standard_rule(kind)
+        if rule is not None:
+            return lambda value: (stands_for, (self.name_of(kind), rule(value)))
+        return self._own_reduction
+
+    def _by_library(self, kind: type, rule: Rule) -> Callable[[Any], Reduction]:
+        def reduce(value: object) -> Reduction:
+            # A second look at a large array (a second pass, another reference) must not digest it again.
+            done = self._contents.get(id(value))
+            if done is None:
+                content = rule(value)
+                if not isinstance(content, As):
+                    content = As(kind, content)
+                done = self._contents[id(value)] = (value, (stands_for, (self.name_of(content.kind), content.content)))
+            return done[1]
+
+        return reduce
+
+    def _builtin(self, value: types.BuiltinFunctionType) -> Reduction:
+        owner = value.__self__
+        if owner is None or isinstance(owner, types.ModuleType):
+            return self._reference(value)
+        return stands_for, ("builtin method", owner, value.__name__)
+
+    def _lru_cache(self, value: Any) -> Reduction:
+        wrapped = value.__wrapped__
+        if isinstance(wrapped, types.FunctionType):
+            try:
+                wrapped = self.name_of(wrapped)
+            except Refused:
+                # A decorated function of a module: its name gives the wrapper, not the function.
+                wrapped = self.name_of(value)
+        return stands_for, ("lru_cache", wrapped, value.cache_parameters())
+
+    def _reference(self, value: Any) -> Reduction:
+        return stands_for, self.name_of(value)
+
+    def name_of(self, definition: Any) -> tuple[str, ...]:
+        """What a function, class or module is known by."""
+        known = self._names.get(id(definition))
+        if known is None:
+            text = self._label(definition) if self._label is not None else None
+            name = ("label", text) if text is not None else ("reference", *_address(definition))
+            known = self._names[id(definition)] = (definition, name)
+        return known[1]
+
+    def _own_reduction(self, value: object) -> Reduction:
+        register = copyreg.dispatch_table.get(type(value))
+        reduced: Any = register(value) if register is not None else value.__reduce_ex__(5)
+        if isinstance(reduced, str):
+            # A singleton, or something that is known by its name only.
+            return stands_for, ("name", self.name_of(type(value)), *_named(value, reduced))
+        _refuse_own_address(value, reduced)
+        make, args, *state = reduced
+        if getattr(make, "__name__", None) == "__newobj__":
+            return stands_for, (self.name_of(args[0]), *args[1:]), *state
+        return tuple(reduced)
+
+
+_DEFINITIONS = (types.FunctionType, types.ModuleType)
+
+
+def _address(value: Any) -> tuple[str, ...]:
+    """Module and qualified name, when importing them gives ``value`` again in any process."""
+    if isinstance(value, types.ModuleType):
+        if sys.modules.get(value.__name__) is not value or value.__name__ == "__main__":
+            raise Refused(f"module {value.__name__} that cannot be imported by its name")
+        return ("module", value.__name__)
+    if isinstance(value, type) and not value.__flags__ & _HEAP_TYPE:
+        # Types written in C cannot differ under one name; many of builtins are not bound to theirs.
+        return (value.__module__, value.__qualname__)
+    return _named(value, value.__qualname__)
+
+
+def _named(value: Any, name: str) -> tuple[str, ...]:
+    owner = getattr(value, "__module__", None)
+    if owner is None:
+        owner = getattr(getattr(value, "__self__", None), "__name__", None) or type(value).__module__
+    found: Any = sys.modules.get(owner)
+    if owner != "__main__":
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is value:
+            return (owner, name)
+    raise Refused(f"{owner}.{name} cannot be imported by its name")
+
+
+def _refuse_own_address(value: object, reduced: tuple[Any, ...]) -> None:
+    """An address differs in every process, so what embeds its own would never be equal again."""
+    address = id(value)
+    state = reduced[2] if len(reduced) > 2 else None
+    for parts in (reduced[1], state.values() if type(state) is dict else ()):
+        for part in parts:
+            if type(part) is int:
+                if part == address:
+                    raise Refused("its reduction holds its own address")
+            elif type(part) is str and "0x" in part and f"{address:x}" in part:
+                raise Refused("its reduction holds its own address")

@@ -1,0 +1,77 @@
+"""Rules for the types of libraries, found by name and imported when such an object is met.
+
+A library's file in ``blockcache.types`` offers ``FINGERPRINT``, a mapping from the qualified
+name of a type to a rule, and ``DESCRIBE``, a mapping to functions that tell a value's type and
+size in a few words. Subclasses are found through their bases.
+
+Classes of others join in without any registration by offering a method
+``__fingerprint__(self) -> object``, which returns something that stands for the whole value:
+equal exactly when the value is equal, and itself possible to fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import xxhash
+
+#: Returns the value's content as plain values, arrays and other things with a fingerprint.
+#: It must hold all that a program can notice about the value, and nothing that varies between processes.
+#: The type itself is added by the caller.
+Rule = Callable[[Any], object]
+Describe = Callable[[Any], str]
+
+#: First part of a type's module name -> the room that has its rules.
+LIBRARIES = {
+    "matplotlib": "blockcache.types.matplotlib_",
+    "networkx": "blockcache.types.networkx_",
+    "numpy": "blockcache.types.numpy_",
+    "pandas": "blockcache.types.pandas_",
+    "polars": "blockcache.types.polars_",
+    "pyarrow": "blockcache.types.arrow",
+    "scipy": "blockcache.types.scipy_",
+    "torch": "blockcache.types.torch_",
+}
+
+
+class Refused(Exception):
+    """Raised by a rule: this value has no content that can be fingerprinted; the message says why."""
+
+
+class As:
+    """Returned by a rule: the content counts as one of ``kind``, not of the value's own type."""
+
+    __slots__ = ("content", "kind")
+
+    def __init__(self, kind: type, content: object) -> None:
+        self.kind = kind
+        self.content = content
+
+
+def digest(buffer: Any) -> bytes:
+    """XXH3-128 of the bytes of ``buffer``, 16 bytes."""
+    return xxhash.xxh3_128_digest(buffer)
+
+
+def rule_for(kind: type) -> Rule | None:
+    """The rule of ``kind`` or of the nearest of its bases that has one."""
+    found: Rule | None = _find(kind, "FINGERPRINT")
+    return found
+
+
+def description_for(kind: type) -> Describe | None:
+    """How to describe a ``kind``, or the nearest of its bases that has a way."""
+    found: Describe | None = _find(kind, "DESCRIBE")
+    return found
+
+
+def _find(kind: type, table: str) -> Any:
+    for base in kind.__mro__:
+        room = LIBRARIES.get(str(base.__module__).partition(".")[0])
+        if room is not None:
+            rules: Mapping[str, Any] = getattr(import_module(room), table)
+            if base.__qualname__ in rules:
+                return rules[base.__qualname__]
+    return None

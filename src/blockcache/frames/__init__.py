@@ -1,0 +1,11 @@
+"""The caller's frame: its `with` header, its names, and the skip of a body.
+
+The only room that asks for the version of Python.
+"""
+
+from blockcache.frames.entry import Entry, entry_point
+from blockcache.frames.locate import Located, locate
+from blockcache.frames.namespace import Namespace
+from blockcache.frames.skip import Skip
+
+__all__ = ["Entry", "Located", "Namespace", "Skip", "entry_point", "locate"]

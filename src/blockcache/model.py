@@ -1,0 +1,231 @@
+"""The nouns: inputs, keys, manifests, lookups. Frozen, without I/O, JSON in and out.
+
+A key is a list of named inputs and its digest is derived from that list, so
+the same comparison that decides a hit also explains a miss.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import xxhash
+
+from blockcache.errors import IntegrityError
+
+#: The number of the on-disk format, see FORMAT.md. Numbers are never reused.
+FORMAT = 1
+
+#: Kinds of inputs. Later kinds (file, env, extra, version) keep their place in FORMAT.md.
+Kind = Literal["code", "value", "definition", "module", "distribution", "python"]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One named thing that a block's result depends on.
+
+    Attributes
+    ----------
+    kind
+        What it is, see :data:`Kind`.
+    name
+        Its name as the block sees it, unique within a kind.
+    digest
+        What two runs must agree on: a fingerprint, or a short plain fact such as a version.
+    note
+        For people only (type and shape of a value, ``file:line`` of a function);
+        never compared, never a secret.
+    """
+
+    kind: Kind
+    name: str
+    digest: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One input that is not the same in two keys; ``now`` or ``was`` is None when it is only in one."""
+
+    kind: Kind
+    name: str
+    now: Input | None
+    was: Input | None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A block's static inputs and the digest derived from them.
+
+    Build one with :meth:`of`, which sorts the inputs and derives the digest.
+    """
+
+    inputs: tuple[Input, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, inputs: Iterable[Input]) -> Key:
+        """Sort ``inputs`` and derive the digest (XXH3-128, 32 hexadecimal digits)."""
+        ordered = tuple(sorted(inputs, key=lambda i: (i.kind, i.name)))
+        # JSON strings are the delimiters: no name or digest can run into the next one.
+        text = json.dumps([(i.kind, i.name, i.digest) for i in ordered], ensure_ascii=True)
+        return cls(ordered, xxhash.xxh3_128_hexdigest(text.encode()))
+
+
+def compare(now: Iterable[Input], was: Iterable[Input]) -> tuple[Difference, ...]:
+    """Differences between two lists of inputs; empty exactly when their keys are equal.
+
+    The order tells the likeliest cause first: code, definitions, values, then versions.
+    """
+    rank = {"code": 0, "definition": 1, "value": 2, "module": 3, "distribution": 4, "python": 5}
+    here = {(i.kind, i.name): i for i in now}
+    there = {(i.kind, i.name): i for i in was}
+    found = []
+    for kind, name in here.keys() | there.keys():
+        a, b = here.get((kind, name)), there.get((kind, name))
+        if a is None or b is None or a.digest != b.digest:
+            found.append(Difference(kind, name, a, b))
+    # A changed input says more than one that came or went with it.
+    return tuple(sorted(found, key=lambda d: (d.now is None or d.was is None, rank.get(d.kind, 9), d.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Immutable bytes in the store, named by their digest (XXH3-128)."""
+
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One name that an entry gives back, described for people."""
+
+    name: str
+    type: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who, when, where, how long; never part of a key."""
+
+    made_at: str  # ISO 8601, UTC
+    duration_s: float
+    host: str  # script, ipython, marimo
+    file: str
+    line: int
+    python: str
+    blockcache: str
+    machine: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An entry's readable record.
+
+    Attributes
+    ----------
+    name
+        The block's name when it was saved; a label, not part of the key.
+    key
+        The key that the entry answers.
+    outputs, deleted
+        Names that the body bound or rebound, and names that it deleted.
+    blobs
+        The bytes that the entry needs: the pack first, then large buffers in the order
+        in which the pack refers to them.
+    """
+
+    name: str
+    key: Key
+    outputs: tuple[Output, ...]
+    deleted: tuple[str, ...]
+    blobs: tuple[Blob, ...]
+    provenance: Provenance
+    format: int = FORMAT
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all blobs, shared ones included."""
+        return sum(b.size_bytes for b in self.blobs)
+
+    def to_json(self) -> bytes:
+        """The record as it is stored: indented JSON, one input a line."""
+        head = {
+            "format": self.format,
+            "name": self.name,
+            "provenance": {f: getattr(self.provenance, f) for f in Provenance.__slots__},
+            "size_bytes": self.size_bytes,
+        }
+        lists: dict[str, list[list[Any]]] = {
+            "inputs": [[i.kind, i.name, i.digest, i.note] for i in self.key.inputs],
+            "outputs": [[o.name, o.type, o.summary] for o in self.outputs],
+            "deleted": [[n] for n in self.deleted],
+            "blobs": [[b.digest, b.size_bytes] for b in self.blobs],
+        }
+        parts = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in head.items()]
+        parts.append(f' "key": {json.dumps(self.key.digest)}')
+        for name, rows in lists.items():
+            body = ",\n".join("  " + json.dumps(r) for r in rows)
+            parts.append(f' "{name}": [\n{body}\n ]' if rows else f' "{name}": []')
+        return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes | bytearray | memoryview) -> Manifest:
+        """Read a stored record.
+
+        Raises
+        ------
+        IntegrityError
+            When the bytes are not a manifest of a format that this version reads.
+        """
+        try:
+            raw: Mapping[str, Any] = json.loads(bytes(data))
+            if raw["format"] != FORMAT:
+                raise IntegrityError(f"manifest of format {raw['format']}, this version reads format {FORMAT}")
+            inputs = tuple(Input(k, n, d, note) for k, n, d, note in raw["inputs"])
+            return cls(
+                name=raw["name"],
+                key=Key(inputs, raw["key"]),
+                outputs=tuple(Output(n, t, s) for n, t, s in raw["outputs"]),
+                deleted=tuple(n for (n,) in raw["deleted"]),
+                blobs=tuple(Blob(d, s) for d, s in raw["blobs"]),
+                provenance=Provenance(**raw["provenance"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(f"not a manifest: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A lookup that found an entry whose values have been read, verified and decoded."""
+
+    manifest: Manifest
+    values: Mapping[str, object]
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A lookup that found nothing to give back.
+
+    Attributes
+    ----------
+    reason
+        One clause for people when there is no nearest entry to compare with.
+    differences
+        Against the nearest entry, likeliest cause first.
+    nearest
+        The entry compared with.
+    """
+
+    reason: str
+    differences: tuple[Difference, ...] = ()
+    nearest: Manifest | None = field(default=None, repr=False)
+
+
+Lookup = Hit | Miss

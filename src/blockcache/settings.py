@@ -1,0 +1,295 @@
+"""Settings: what they are, where each comes from, and where the store is.
+
+From strongest to weakest: an argument of the call, :func:`configure`, the
+environment (``BLOCKCACHE_MODE`` and so on), ``[tool.blockcache]`` in the
+nearest ``pyproject.toml`` upward from the script or notebook, the default.
+
+Found files are remembered for the life of the process: a ``pyproject.toml``
+that changes is read again, one that appears nearer by is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypedDict, Unpack, cast, get_args
+
+from blockcache.errors import SettingError
+
+Mode = Literal["on", "off", "refresh", "readonly", "frozen"]
+
+#: The folder of the default store.
+STORE_FOLDER = ".blockcache"
+
+_ARGUMENT = "argument"
+_CONFIGURE = "configure()"
+_DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force at one place.
+
+    Attributes
+    ----------
+    store
+        The store's directory as it was written, None for the default; see :func:`store_path`.
+    mode
+        ``on``, ``off`` (as if blockcache were not there), ``refresh`` (run and overwrite),
+        ``readonly`` (look up, never save), ``frozen`` (a miss is an error).
+    quiet
+        No line on standard error.
+    strict
+        Trouble in the cache is raised instead of warned about.
+    log
+        A file that gets one line of JSON per block, as it was written; see :func:`log_path`.
+    origin
+        Where each setting comes from: ``default``, the path of a ``pyproject.toml``, the name of an
+        environment variable, ``configure()`` or ``argument``.
+    """
+
+    store: str | None = None
+    mode: Mode = "on"
+    quiet: bool = False
+    strict: bool = False
+    log: str | None = None
+    origin: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+class Choices(TypedDict, total=False):
+    """What :func:`configure` takes; None unsets a setting."""
+
+    store: str | os.PathLike[str] | None
+    mode: Mode | None
+    quiet: bool | None
+    strict: bool | None
+    log: str | os.PathLike[str] | None
+
+
+def _as_mode(value: object) -> Mode:
+    if isinstance(value, str) and value in get_args(Mode):
+        return cast(Mode, value)
+    raise ValueError(f"one of {', '.join(get_args(Mode))}")
+
+
+def _as_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("true or false")
+
+
+def _as_path(value: object) -> str:
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(path, str) and path.strip() and "\0" not in path and "://" not in path:
+        return path
+    raise ValueError("the path of a local file or directory")
+
+
+_CHECKS: Mapping[str, Callable[[object], Any]] = {
+    "store": _as_path,
+    "mode": _as_mode,
+    "quiet": _as_flag,
+    "strict": _as_flag,
+    "log": _as_path,
+}
+#: The environment variable of each setting.
+VARIABLES: Mapping[str, str] = {name: f"BLOCKCACHE_{name.upper()}" for name in _CHECKS}
+_FLAG_WORDS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+
+# What configure() has set, and how many times it has been called. This is replaced, never changed, and the
+# dictionaries below change by single stores only: threads need no lock.
+_configured: tuple[int, Mapping[str, Any]] = (0, {})
+_pyproject_of: dict[str, str | None] = {}
+_root_of: dict[str, str] = {}
+_tables: dict[str, tuple[tuple[int, int, int], Mapping[str, Any]]] = {}
+_resolved: dict[tuple[object, ...], Settings] = {}
+
+
+def configure(**settings: Unpack[Choices]) -> None:
+    """Set settings for this process, above the environment and ``pyproject.toml``.
+
+    Parameters
+    ----------
+    **settings
+        ``store``: directory of the store, relative to the current directory as it is now.
+        ``mode``: ``"on"``, ``"off"``, ``"refresh"``, ``"readonly"`` or ``"frozen"``.
+        ``quiet``: no line on standard error. ``strict``: raise trouble in the cache instead of
+        warning. ``log``: a file that gets one line of JSON per block.
+        None unsets a setting; a setting that is not named stays as it is.
+
+    Raises
+    ------
+    SettingError
+        When there is no such setting or it cannot have that value; nothing is changed then.
+    """
+    global _configured
+    changed = dict(_configured[1])
+    for name, value in settings.items():
+        if name not in _CHECKS:
+            raise SettingError(f"{_CONFIGURE}: {_unknown(name)}")
+        if value is None:
+            changed.pop(name, None)
+            continue
+        checked = _check(name, value, _CONFIGURE)
+        # A later chdir must not move what the program has chosen.
+        changed[name] = os.path.abspath(os.path.expanduser(checked)) if name in ("store", "log") else checked
+    _configured = (_configured[0] + 1, changed)
+
+
+def resolve(anchor: str, *, mode: str | None = None, store: str | os.PathLike[str] | None = None) -> Settings:
+    """The settings in force for code in the directory ``anchor``.
+
+    Parameters
+    ----------
+    anchor
+        The directory of the script or notebook.
+    mode, store
+        Arguments of the call, above everything else when they are not None.
+
+    Raises
+    ------
+    SettingError
+        When a setting has a value that it cannot have; names the value, the place and the allowed ones.
+    """
+    arguments = {
+        name: _check(name, value, _ARGUMENT) for name, value in (("mode", mode), ("store", store)) if value is not None
+    }
+    pyproject, stamp = _pyproject(anchor)
+    environment = tuple(map(os.environ.get, VARIABLES.values()))
+    version, configured = _configured
+    state = (anchor, pyproject, stamp, environment, version, *arguments.items())
+    known = _resolved.get(state)
+    if known is not None:
+        return known
+    found: dict[str, Any] = {}
+    origin: dict[str, str] = dict.fromkeys(_CHECKS, _DEFAULT)
+    if pyproject is not None and stamp is not None:
+        for name, value in _table(pyproject, stamp).items():
+            found[name], origin[name] = value, pyproject
+    for (name, variable), text in zip(VARIABLES.items(), environment, strict=True):
+        if text:  # an empty variable is an unset one
+            found[name], origin[name] = _from_text(name, text, variable), variable
+    for place, chosen in ((_CONFIGURE, configured), (_ARGUMENT, arguments)):
+        for name, value in chosen.items():
+            found[name], origin[name] = value, place
+    settings = Settings(**found, origin=MappingProxyType(origin))
+    if len(_resolved) > 1000:  # a program that changes its settings all the time must not grow for ever
+        _resolved.clear()
+    _resolved[state] = settings
+    return settings
+
+
+def store_path(settings: Settings, anchor: str) -> str:
+    """The absolute path of the store's directory for code in the directory ``anchor``.
+
+    Without an explicit store: ``.blockcache`` in the first directory upward from ``anchor`` that has
+    ``pyproject.toml`` or ``.git``, else in ``anchor`` itself.
+    """
+    if settings.store is not None:
+        return _absolute(settings.store, settings.origin["store"])
+    root = _root_of.get(anchor)
+    if root is None:
+        marks = ("pyproject.toml", ".git")
+        here = os.path.abspath(anchor)
+        root = next((d for d in _upward(here) if any(os.path.exists(os.path.join(d, m)) for m in marks)), here)
+        if os.path.isabs(anchor):
+            _root_of[anchor] = root
+    return os.path.join(root, STORE_FOLDER)
+
+
+def log_path(settings: Settings) -> str | None:
+    """The absolute path of the file that gets one line of JSON per block, or None."""
+    return None if settings.log is None else _absolute(settings.log, settings.origin["log"])
+
+
+def _absolute(path: str, origin: str) -> str:
+    path = os.path.expanduser(path)
+    if os.path.isabs(origin):  # a pyproject.toml: its paths are relative to it
+        path = os.path.join(os.path.dirname(origin), path)
+    return os.path.abspath(path)
+
+
+def _upward(directory: str) -> list[str]:
+    found = [directory]
+    while (parent := os.path.dirname(found[-1])) != found[-1]:
+        found.append(parent)
+    return found
+
+
+def _pyproject(anchor: str) -> tuple[str | None, tuple[int, int, int] | None]:
+    """The nearest pyproject.toml and a stamp of its content; a file that went away is looked for again."""
+    path = _pyproject_of.get(anchor, "")
+    if path is None:
+        return None, None
+    if path:
+        try:
+            stat = os.stat(path)
+            return path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        except OSError:
+            pass
+    candidates = (os.path.join(d, "pyproject.toml") for d in _upward(os.path.abspath(anchor)))
+    path = next(filter(os.path.isfile, candidates), None)
+    if os.path.isabs(anchor):
+        _pyproject_of[anchor] = path
+    if path is None:
+        return None, None
+    try:
+        stat = os.stat(path)
+    except OSError:  # it went away this very moment
+        return None, None
+    return path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def _table(path: str, stamp: tuple[int, int, int]) -> Mapping[str, Any]:
+    """The checked ``[tool.blockcache]`` of the file, read again when its stamp is another."""
+    known = _tables.get(path)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            raw = tomllib.load(file)
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{path}: cannot be read: {error}") from error
+    place = f"{path} [tool.blockcache]"
+    tool = raw.get("tool", {})
+    table = tool.get("blockcache", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise SettingError(f"{path}: tool.blockcache is {table!r}; it must be a table of settings")
+    for name in table:
+        if name not in _CHECKS:
+            raise SettingError(f"{place}: {_unknown(name)}")
+    checked = {name: _check(name, value, place) for name, value in table.items()}
+    _tables[path] = (stamp, checked)
+    return checked
+
+
+def _check(name: str, value: object, place: str) -> Any:
+    try:
+        return _CHECKS[name](value)
+    except ValueError as error:
+        raise SettingError(f"{place}: {name} is {value!r}; it must be {error}") from None
+
+
+def _from_text(name: str, text: str, variable: str) -> Any:
+    """An environment variable's value; flags have words there."""
+    if _CHECKS[name] is not _as_flag:
+        return _check(name, text, variable)
+    flag = _FLAG_WORDS.get(text.strip().lower())
+    if flag is None:
+        raise SettingError(f"{variable}: {name} is {text!r}; it must be one of {', '.join(_FLAG_WORDS)}")
+    return flag
+
+
+def _unknown(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, _CHECKS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_CHECKS)}"
+    return f"there is no setting {name!r}; {hint}"

@@ -1,0 +1,109 @@
+"""numpy: what stands for arrays, scalars, dtypes and functions."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from blockcache.fingerprint.registry import As, Refused, digest
+
+_COPIED_AT_ONCE_BYTES = 4 << 20
+
+
+def _array(value: Any) -> object:
+    plain = np.asarray(value)
+    order = "F" if plain.flags.f_contiguous and not plain.flags.c_contiguous else "C"
+    dtype = plain.dtype
+    content = (_short(dtype) or dtype, plain.shape, order, _data(plain))
+    if type(value) is np.ndarray or type(value) is np.memmap:
+        # A memory-mapped array comes back as a plain one, and has the same content.
+        return As(np.ndarray, content)
+    return content, getattr(value, "__dict__", None) or None
+
+
+def _data(array: Any) -> object:
+    """Content in one order, whatever the strides; no padding, no addresses."""
+    dtype = array.dtype
+    if dtype.hasobject or dtype.kind == "T":
+        return array.ravel().tolist()
+    if dtype.names is not None and not _is_packed(dtype):
+        # Padding between fields is undefined, so the fields are taken one by one.
+        return [_data(array[field]) for field in dtype.names]
+    if array.nbytes == 0:
+        return b""
+    if array.flags.c_contiguous:
+        return digest(array.reshape(-1).view(np.uint8))
+    if array.flags.f_contiguous:
+        return digest(array.T.reshape(-1).view(np.uint8))
+    rows = max(1, _COPIED_AT_ONCE_BYTES * len(array) // array.nbytes)
+    hasher = xxhash.xxh3_128()
+    for start in range(0, len(array), rows):
+        hasher.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8))
+    return hasher.digest()
+
+
+def _is_packed(dtype: Any) -> bool:
+    if dtype.subdtype is not None:
+        return _is_packed(dtype.subdtype[0])
+    if dtype.names is None:
+        return True
+    fields = [dtype.fields[name][0] for name in dtype.names]
+    return sum(field.itemsize for field in fields) == dtype.itemsize and all(map(_is_packed, fields))
+
+
+def _masked(value: Any) -> object:
+    # Reading `fill_value` would store the default in the array.
+    fill = value._fill_value
+    if fill is None:
+        fill = np.ma.default_fill_value(value.dtype) if value.dtype.names is None else None
+    fill = None if fill is None else np.asarray(fill)
+    return value.data, np.ma.getmaskarray(value), fill, value.hardmask
+
+
+def _scalar(value: Any) -> object:
+    if type(value) is np.void and value.dtype.names is None:
+        return value.dtype, value.tobytes()
+    return np.asarray(value)
+
+
+def _short(dtype: Any) -> str | None:
+    """The name of a simple dtype, byte order included: it says all and costs nothing."""
+    return dtype.str if dtype.kind not in "TV" and dtype.metadata is None else None
+
+
+def _dtype(value: Any) -> object:
+    extra = dict(value.metadata) if value.metadata else None
+    if value.subdtype is not None:
+        return As(np.dtype, ("array", *value.subdtype, extra))
+    if value.names is not None:
+        fields = [(name, *value.fields[name]) for name in value.names]
+        return As(np.dtype, (value.type, fields, value.itemsize, value.isalignedstruct, extra))
+    return As(np.dtype, (repr(value) if value.kind in "TV" else value.str, extra))
+
+
+def _ufunc(value: Any) -> object:
+    name = value.__name__
+    if getattr(np, name, None) is value:
+        return "numpy", name
+    special = sys.modules.get("scipy.special")
+    if special is not None and getattr(special, name, None) is value:
+        return "scipy.special", name
+    raise Refused("a ufunc made from a Python function")
+
+
+def _describe_array(value: Any) -> str:
+    return f"{type(value).__name__} {value.dtype} {value.shape}"
+
+
+FINGERPRINT = {
+    "ndarray": _array,
+    "MaskedArray": _masked,
+    "generic": _scalar,
+    "dtype": _dtype,
+    "ufunc": _ufunc,
+}
+
+DESCRIBE = {"ndarray": _describe_array, "generic": lambda value: f"{type(value).__name__} {value!s:.40}"}

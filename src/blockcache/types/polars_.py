@@ -1,0 +1,35 @@
+"""polars: what stands for frames and series, taken through Arrow without a copy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from blockcache.fingerprint.registry import Refused
+
+
+def _frame(value: Any) -> object:
+    return value.shape, [_series(column) for column in value.get_columns()]
+
+
+def _series(value: Any) -> object:
+    if value.dtype == pl.Object:
+        return value.name, "object", value.to_list()
+    # The oldest level: text and binary come as plain buffers instead of views.
+    return value.name, repr(value.dtype), value.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _lazy(value: Any) -> object:
+    raise Refused("a lazy query is not data and may read files: collect it")
+
+
+FINGERPRINT = {"DataFrame": _frame, "Series": _series, "LazyFrame": _lazy}
+
+
+def _describe_frame(value: Any) -> str:
+    rows, columns = value.shape
+    return f"polars DataFrame {rows:,} x {columns:,}"
+
+
+DESCRIBE = {"DataFrame": _describe_frame, "Series": lambda value: f"polars Series {value.dtype} of {len(value):,}"}

@@ -1,0 +1,76 @@
+"""What tests share: programs in a folder of their own, run in fresh interpreters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Ran:
+    """One finished run of a program."""
+
+    code: int
+    stdout: str
+    stderr: str
+    events: list[dict[str, Any]]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [event["outcome"] for event in self.events]
+
+
+class Project:
+    """A folder with programs and one store; every run is a fresh interpreter."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder.parent / "events.jsonl"
+        (folder / "pyproject.toml").write_text("[project]\nname = 'probe'\nversion = '0'\n")
+
+    def write(self, **files: str) -> None:
+        """Write files; ``__`` in a keyword stands for a dot or, doubled, for a folder: use :meth:`write_files` then."""
+        self.write_files({f"{name}.py": text for name, text in files.items()})
+
+    def write_files(self, files: dict[str, str]) -> None:
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def run(self, script: str = "main.py", *options: str, env: dict[str, str] | None = None, check: bool = True) -> Ran:
+        self.log.unlink(missing_ok=True)
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
+        variables |= {"BLOCKCACHE_LOG": str(self.log), "PYTHONDONTWRITEBYTECODE": "1"}
+        if "PYTHONPATH" in os.environ:
+            variables["PYTHONPATH"] = os.environ["PYTHONPATH"]
+        extra = dict(env or {})
+        if "PYTHONPATH" in extra and "PYTHONPATH" in variables:
+            extra["PYTHONPATH"] += os.pathsep + variables["PYTHONPATH"]
+        variables |= extra
+        done = subprocess.run(
+            [sys.executable, *options, script],
+            cwd=self.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{script} failed with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return Ran(done.returncode, done.stdout, done.stderr, [json.loads(line) for line in lines])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Project(folder)
