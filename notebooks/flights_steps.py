@@ -54,7 +54,7 @@ def make_features(joined: pd.DataFrame) -> pd.DataFrame:
     date = pd.to_datetime(arrived[["year", "month", "day"]])
     features = arrived.assign(
         date=date,
-        weekday=date.dt.dayofweek,
+        weekday=date.dt.day_of_week,
         departs_at=arrived["hour"] + arrived["minute"] / 60,
         plane_age=arrived["year"] - arrived["plane_year"],
         late=arrived["arr_delay"] > LATE_MINUTES,
@@ -75,6 +75,21 @@ def score(late: pd.Series, chance: Any) -> dict[str, float]:
     return {"AUC": roc_auc_score(late, chance), "Brier score": brier_score_loss(late, chance)}
 
 
+def count_late(flights: pd.DataFrame, chance: Any) -> pd.DataFrame:
+    """Flights, late flights and expected late flights of each carrier in each hour of the day."""
+    counted = flights.assign(flights=1, expected_late=chance)
+    sums = counted.groupby(["carrier", "hour"], observed=True)[["flights", "late", "expected_late"]].sum()
+    return sums.reset_index()
+
+
+def by_carrier(by_hour: pd.DataFrame, airlines: pd.DataFrame) -> pd.DataFrame:
+    """Observed and predicted share of late flights of each carrier with 100 flights or more."""
+    sums = by_hour.groupby("carrier", observed=True)[["flights", "late", "expected_late"]].sum()
+    sums = sums[sums["flights"] >= 100]
+    shares = pd.DataFrame({"observed": sums["late"], "predicted": sums["expected_late"]}).div(sums["flights"], axis=0)
+    return shares.set_axis(shares.index.map(airlines.set_index("carrier")["name"])).sort_values("observed")
+
+
 def draw_day(axes: Any, by_hour: pd.DataFrame, title: str) -> None:
     """Draw the observed and the predicted share of late flights over the hours of the day."""
     hours = by_hour.groupby("hour")[["flights", "late", "expected_late"]].sum()
@@ -83,6 +98,7 @@ def draw_day(axes: Any, by_hour: pd.DataFrame, title: str) -> None:
     axes.plot(hours.index, hours["expected_late"] / hours["flights"], "--", color="tab:orange", label="predicted")
     axes.set(title=title, xlabel="scheduled hour of departure", ylabel="share of late flights")
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.set_xticks(range(6, 24, 3))
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

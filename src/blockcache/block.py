@@ -400,7 +400,7 @@ def _provenance(run: _Run, ran_s: float) -> Provenance:
     except (OSError, KeyError):  # a container without a password entry
         user = ""
     return Provenance(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        made_at=datetime.now(UTC).isoformat(),
         duration_s=ran_s,
         host=run.place.host,
         file=run.place.file,

@@ -120,7 +120,7 @@ def read(store: Store) -> Catalogue:
             if data is None:  # somebody removed it this very moment
                 continue
             text = bytes(data)
-            manifest = _checked(Manifest.from_json(text))
+            manifest = Manifest.from_json(text)
             entries.append(Stored(path, manifest, frozenset({manifest.name, *labels.get(manifest.key.digest, ())})))
         except (IntegrityError, StoreError) as error:
             unreadable.append(Unreadable(path, str(error), text))
@@ -204,19 +204,6 @@ def _labels(store: Store) -> dict[str, list[str]]:
         folder, _, digest = path.rpartition("/")
         found.setdefault(digest, []).append(unquote(folder.rpartition("/")[2]))
     return found
-
-
-def _checked(manifest: Manifest) -> Manifest:
-    """The manifest, when its fields are of the types that the rest of this module and its callers count on."""
-    made = manifest.provenance
-    texts = [manifest.name, manifest.key.digest, made.made_at, made.file, made.host, made.python, made.user]
-    texts += [t for i in manifest.key.inputs for t in (i.kind, i.name, i.digest, i.note)]
-    texts += [t for o in manifest.outputs for t in (o.name, o.type, o.summary)]
-    texts += [*manifest.deleted, *(b.digest for b in manifest.blobs)]
-    numbers = [made.duration_s, *(b.size_bytes for b in manifest.blobs)]
-    if all(isinstance(t, str) for t in texts) and all(isinstance(n, int | float) for n in numbers):
-        return manifest
-    raise IntegrityError("not a manifest: a field is of the wrong type")
 
 
 def _folder(path: str) -> str:

@@ -188,7 +188,7 @@ class Manifest:
             if raw["format"] != FORMAT:
                 raise IntegrityError(f"manifest of format {raw['format']}, this version reads format {FORMAT}")
             inputs = tuple(Input(k, n, d, note) for k, n, d, note in raw["inputs"])
-            return cls(
+            manifest = cls(
                 name=raw["name"],
                 key=Key(inputs, raw["key"]),
                 outputs=tuple(Output(n, t, s) for n, t, s in raw["outputs"]),
@@ -198,6 +198,24 @@ class Manifest:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"not a manifest: {type(error).__name__}: {error}") from error
+        if not manifest._has_right_types():
+            raise IntegrityError("not a manifest: a field is of the wrong type")
+        return manifest
+
+    def _has_right_types(self) -> bool:
+        made = self.provenance
+        texts = [self.name, self.key.digest, made.made_at, made.file, made.host, made.python, made.user, *self.deleted]
+        texts += [text for i in self.key.inputs for text in (i.kind, i.name, i.digest, i.note)]
+        texts += [text for o in self.outputs for text in (o.name, o.type, o.summary)]
+        texts += [blob.digest for blob in self.blobs]
+        sizes = [blob.size_bytes for blob in self.blobs]
+        return (
+            bool(sizes)
+            and all(type(text) is str for text in texts)
+            and all(type(size) is int for size in sizes)
+            and type(made.duration_s) in (int, float)
+            and type(made.line) is int
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def run(folder: Path, *args: str) -> dict[int, tuple[int, list[str], str, dict[s
 
 
 SHAPES = """
+import os
 from probe import B, found
 with B(1): one = 1
 with B(2), B(3) as q: two = 2
@@ -105,7 +106,8 @@ f(); C().m(); outer()
 import asyncio
 asyncio.run(C().h())
 with B(19):
-    pass
+    asyncio.iscoroutine(os.path.join("a", "b")); print("", end="")
+import os
 """
 EXPECTED = {
     1: (0, [], "one = 1", {}),
@@ -126,7 +128,7 @@ EXPECTED = {
     16: (0, ["outer", "inner"], "u = v", {}),
     17: (0, ["outer", "decorated"], "return v", {}),
     18: (0, ["declared"], "pass", {}),
-    19: (0, [], "pass", {}),
+    19: (0, [], "asyncio.iscoroutine(os.path.join('a', 'b'))", {}),
 }
 
 
@@ -372,7 +374,7 @@ print(probe.found)
 """
     found = run(folder, "-c", program)
     assert found[1] is not None and found[1][:3] == (0, [], "_a = 1") and found[1][3]["_a"] == "_cell_Hbol_a"
-    assert found[2] == (0, [], "c = 2", found[1][3])
+    assert found[2] == (0, [], "c = 2", {})
 
 
 def test_tests_with_asserts_rewritten_by_pytest_are_found(folder: Path) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: F401  (the expressions of the table use the modules)
 """A table of values for the tests of fingerprints, as expressions, so that each can be made anew in any process.
 
 Run as a program it is the other process: ``fingerprint_values.py print`` writes the fingerprints of all values,
@@ -337,7 +338,25 @@ EXPRESSIONS = [
 ]  # fmt: skip
 
 #: What no pickle brings back as it was; only fingerprinted anew in another process.
-NOT_PICKLED = ("keys()", "values()", "memoryview", "property(", "staticmethod(", "classmethod(", "lru_cache", "MappingProxy", "deep(", "my_array([1], ", "pl.Object", "cached", "Account", "diamond(", ".upper", ".append", "method")
+NOT_PICKLED = (
+    "keys()",
+    "values()",
+    "memoryview",
+    "property(",
+    "staticmethod(",
+    "classmethod(",
+    "lru_cache",
+    "MappingProxy",
+    "deep(",
+    "my_array([1], ",
+    "pl.Object",
+    "cached",
+    "Account",
+    "diamond(",
+    ".upper",
+    ".append",
+    "method",
+)
 
 
 def value(expression):
@@ -355,7 +374,9 @@ def main(action, file=None):
     if action == "print":
         found = {e: try_fingerprint(value(e)) for e in EXPRESSIONS}
     elif action == "save":
-        pickles = {e: cloudpickle.dumps(value(e), protocol=5) for e in EXPRESSIONS if not any(n in e for n in NOT_PICKLED)}
+        pickles = {
+            e: cloudpickle.dumps(value(e), protocol=5) for e in EXPRESSIONS if not any(n in e for n in NOT_PICKLED)
+        }
         pathlib.Path(file).write_bytes(pickle.dumps(pickles))
         found = {}
     else:

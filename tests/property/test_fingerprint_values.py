@@ -35,7 +35,9 @@ from blockcache.fingerprint.graph import digest_graph
 from blockcache.fingerprint.reduce import Reducer
 from blockcache.fingerprint.values import fingerprint
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning"
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,14 +190,20 @@ EQUAL = {
     "no mask and an empty mask": (np.ma.array([1, 2]), np.ma.array([1, 2], mask=[0, 0])),
     "fill value asked for": (np.ma.array([1, 2]), read(np.ma.array([1, 2]), "fill_value")),
     "blocks": (fragmented(), pd.DataFrame({c: np.arange(3.0) for c in "abc"})),
-    "frame of a matrix": (pd.DataFrame(np.arange(6.0).reshape(3, 2)), pd.DataFrame({0: [0.0, 2, 4], 1: [1.0, 3, 5]}).set_axis(range(2), axis=1)),
+    "frame of a matrix": (
+        pd.DataFrame(np.arange(6.0).reshape(3, 2)),
+        pd.DataFrame({0: [0.0, 2, 4], 1: [1.0, 3, 5]}).set_axis(range(2), axis=1),
+    ),
     "index after a look-up": (pd.Index(["a", "b"]), read(pd.Index(["a", "b"]), "is_unique", "is_monotonic_increasing")),
     "frame after a look-up": (pd.DataFrame({"a": [1]}), read(pd.DataFrame({"a": [1]}), "a")),
     "left under a mask": (masked_after(7), masked_after(8)),
     "chunks": (pa.chunked_array([["a", None], ["b"]]), pa.chunked_array([["a"], [None, "b"], []], pa.string())),
     "chunks of booleans": (pa.chunked_array([[True, None, False]]), pa.chunked_array([[True], [None, False]])),
     "chunks of lists": (pa.chunked_array([[[1], None, [2, 3]]]), pa.chunked_array([[[1], None], [[2, 3]]])),
-    "chunks of structs": (pa.chunked_array([[{"x": 1}, None]]), pa.chunked_array([[{"x": 1}], pa.array([None], pa.struct({"x": pa.int64()}))])),
+    "chunks of structs": (
+        pa.chunked_array([[{"x": 1}, None]]),
+        pa.chunked_array([[{"x": 1}], pa.array([None], pa.struct({"x": pa.int64()}))]),
+    ),
     "chunks of dictionaries": (
         pa.chunked_array([pa.array(["a", "b"]).dictionary_encode()]),
         pa.chunked_array([pa.array(["a"]).dictionary_encode(), pa.array(["b"]).dictionary_encode()]),
@@ -207,9 +215,15 @@ EQUAL = {
     "left under a null": (under_null(0), under_null(99)),
     "no nulls in the slice": (pa.array([None, 1]).slice(1), pa.array([1])),
     "slice of polars": (pl.DataFrame({"a": ["x", "y", "z"]})[1:], pl.DataFrame({"a": ["y", "z"]})),
-    "chunks of polars": (pl.concat([pl.Series("a", ["x"]), pl.Series("a", ["y"])], rechunk=False), pl.Series("a", ["x", "y"])),
+    "chunks of polars": (
+        pl.concat([pl.Series("a", ["x"]), pl.Series("a", ["y"])], rechunk=False),
+        pl.Series("a", ["x", "y"]),
+    ),
     "graph after a look-up": (table.graph(), read(table.graph(), "nodes", "edges", "adj", "degree")),
-    "sparse after a look-up": (table.value("sp.csr_matrix(np.eye(3))"), read(table.value("sp.csr_matrix(np.eye(3))"), "has_sorted_indices")),
+    "sparse after a look-up": (
+        table.value("sp.csr_matrix(np.eye(3))"),
+        read(table.value("sp.csr_matrix(np.eye(3))"), "has_sorted_indices"),
+    ),
     "path after a look-up": (Path("a/b"), read(Path("a", "b"), "parts", "name", "suffix")),
     "logger level": (logging.getLogger("a.b.c"), logging.getLogger("a.b.c")),
     "stand-in": (table.Account("a"), table.Account("a")),
@@ -352,6 +366,20 @@ def test_an_endless_reduction_is_refused(monkeypatch):
         fingerprint(EndlessState())
 
 
+def test_a_raised_recursion_limit_is_no_danger():
+    """A deep value is fingerprinted, not a crash of the interpreter, whatever the recursion limit."""
+    program = (
+        "import sys; sys.setrecursionlimit(10**7)\n"
+        "from blockcache.fingerprint.values import fingerprint\n"
+        "value = []\n"
+        "for _ in range(200_000): value = [value]\n"
+        "print(fingerprint(value))\n"
+        "import os; sys.stdout.flush(); os._exit(0)"  # CPython itself may crash when it frees such a value
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, len(done.stdout.strip())) == (0, 32), done.stderr
+
+
 def test_labels_stand_for_definitions():
     """The text of a label, not the object, is in the fingerprint, also for the class of an instance."""
 
@@ -374,8 +402,19 @@ def test_labels_stand_for_definitions():
 def test_a_label_sees_every_definition():
     """Functions, classes, modules, builtins, the function of a bound method, the class of an instance."""
     seen = []
-    fingerprint([table.double, table.Plain(a=1).method, table.OtherPlain(), json, len, table.cached], lambda obj: seen.append(obj))
-    for definition in (table.double, table.Plain, table.Plain.method, table.OtherPlain, json, len, table.cached.__wrapped__):
+    fingerprint(
+        [table.double, table.Plain(a=1).method, table.OtherPlain(), json, len, table.cached],
+        lambda obj: seen.append(obj),
+    )
+    for definition in (
+        table.double,
+        table.Plain,
+        table.Plain.method,
+        table.OtherPlain,
+        json,
+        len,
+        table.cached.__wrapped__,
+    ):
         assert any(obj is definition for obj in seen)
 
 
@@ -410,16 +449,22 @@ def test_a_description_tells_type_and_size_only():
 
 # -- properties over nested containers --------------------------------------------------------
 
-ATOMS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5)
-HASHABLE = st.recursive(ATOMS, lambda x: st.lists(x, max_size=3).map(tuple) | st.frozensets(x, max_size=3), max_leaves=6)
+ATOMS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5)
+)
+HASHABLE = st.recursive(
+    ATOMS, lambda x: st.lists(x, max_size=3).map(tuple) | st.frozensets(x, max_size=3), max_leaves=6
+)
 NESTED = st.recursive(
     HASHABLE,
-    lambda x: st.lists(x, max_size=4)
-    | st.lists(x, max_size=3).map(tuple)
-    | st.dictionaries(HASHABLE, x, max_size=3)
-    | st.sets(HASHABLE, max_size=3)
-    | x.map(lambda v: table.Plain(a=v))
-    | st.lists(st.floats(allow_nan=False), max_size=3).map(np.array),
+    lambda x: (
+        st.lists(x, max_size=4)
+        | st.lists(x, max_size=3).map(tuple)
+        | st.dictionaries(HASHABLE, x, max_size=3)
+        | st.sets(HASHABLE, max_size=3)
+        | x.map(lambda v: table.Plain(a=v))
+        | st.lists(st.floats(allow_nan=False), max_size=3).map(np.array)
+    ),
     max_leaves=15,
 )
 

@@ -25,6 +25,7 @@ from blockcache.analysis.reads import Chain, Frame, ImportRef, reads_and_writes
 from blockcache.analysis.refuse import Refusal, refuse_control_flow, refuse_names
 
 _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
+from blockcache.deep import with_deep_recursion
 
 
 class LocatedBlock(Protocol):
@@ -109,16 +110,7 @@ def analyse(located: LocatedBlock, code: CodeType) -> Block:
     BlockError
         When the body holds something that a skip cannot honour.
     """
-    try:
-        return _analyse(located, code)
-    except RecursionError:
-        # Generated code: thousands of operands in one expression, hundreds of `elif`.
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(limit, 100_000))
-        try:
-            return _analyse(located, code)
-        finally:
-            sys.setrecursionlimit(limit)
+    return with_deep_recursion(lambda: _analyse(located, code))
 
 
 def _analyse(located: LocatedBlock, code: CodeType) -> Block:

@@ -267,7 +267,7 @@ class _Flow:
 
     def _route(self, name: str) -> Route | _Scope:
         """Where a name used here is looked up: a scope of the block, the frame, the globals, or around the frame."""
-        nested = False  # functions do not see the names of a class around them
+        nested = False  # only a class body itself, and type parameters in it, see the names of a class
         for scope in reversed(self.scopes):
             if scope.kind == "class" and nested:
                 if name == "__class__":
@@ -277,7 +277,7 @@ class _Flow:
                 return "global"
             if name in scope.names.own:
                 return scope
-            nested = nested or scope.kind in ("function", "comprehension") or name in scope.names.nonlocals
+            nested = nested or scope.kind != "type" or name in scope.names.nonlocals
         if self.frame.kind == "class" and nested:
             return "beyond"
         return "frame"

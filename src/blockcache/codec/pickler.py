@@ -197,9 +197,7 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         else:
             reduced = super().reducer_override(cls)
         if isinstance(reduced, tuple) and reduced[0] in (internals._make_skeleton_class, internals._make_skeleton_enum):
-            # The tracker would hand out an older class of this process; a run makes a new one.
-            *first, _tracker, extra = reduced[1]
-            return reduced[0], (*first, None, extra), *reduced[2:]
+            return _as_new_class(cls, reduced)
         return reduced
 
     # -- values that plain pickle refuses or changes ---------------------------------------
@@ -244,6 +242,26 @@ def _handler_for(cls: type) -> Callable[[OutputPickler, Any], Any] | None:
     if any("__call__" in vars(base) for base in cls.__mro__):
         return OutputPickler._reduce_callable
     return OutputPickler._reduce_named if cls.__module__ == "typing" else None
+
+
+def _as_new_class(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What cloudpickle makes of a class, corrected in two places."""
+    maker, arguments, state, *rest = reduced
+    # The tracker would hand out an older class of this process, where a run makes a new one.
+    *first, _tracker, extra = arguments
+    # typing.NamedTuple, run again for a restored class, forbids slots and sets its own.
+    slots = None if issubclass(cls, tuple) else vars(cls).get("__slots__")
+    if maker is internals._make_skeleton_class and isinstance(slots, (str, tuple, list, dict)):
+        # Slots only work when they are there from the start; cloudpickle sets them on a class that has none.
+        *first, body = first
+        first.append({**body, "__slots__": slots})
+        attributes = {
+            name: value
+            for name, value in state[0].items()
+            if name != "__slots__" and not isinstance(value, types.MemberDescriptorType)
+        }
+        state = (attributes, *state[1:])
+    return maker, (*first, None, extra), state, *rest
 
 
 def _has_own_name(obj: object) -> bool:

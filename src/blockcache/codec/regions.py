@@ -7,7 +7,6 @@ restore. Equal but separate buffers stay separate.
 
 from __future__ import annotations
 
-import ctypes
 import pickle
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -107,6 +106,8 @@ def _close(raws: list[_Raw], group: list[int], end: int, regions: list[memoryvie
     if low + first.memory.nbytes == end:
         regions.append(first.memory)
     else:
+        import ctypes  # slow to import, and hardly ever needed
+
         # No single buffer covers the group, but together its members cover every byte of it.
         whole = (ctypes.c_ubyte * (end - low)).from_address(low)
         whole._blockcache_members = [raws[i].memory for i in group]  # type: ignore[attr-defined]  # keeps the memory alive

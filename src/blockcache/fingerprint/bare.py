@@ -94,9 +94,13 @@ def bare_block(code: CodeType, offset: int) -> Block:
     deletes: set[str] = set()
     dynamic: list[tuple[str, int]] = []
     imports: list[ImportRef] = []
+    as_store = body.settle(body.start)  # binds the block itself
     for i in body.body():
         step = body.steps[i]
         names = step.argval if isinstance(step.argval, tuple) else (step.argval,)
+        if i == as_store and step.opname.startswith("STORE_"):
+            reads.update({name: {()} for name in names[1:]})  # 3.13 joins it with the first load of the body
+            continue
         if step.opname.startswith("LOAD_") and isinstance(step.argval, (str, tuple)) and _names_variable(step):
             for name in names:
                 reads.setdefault(name, set()).add(())

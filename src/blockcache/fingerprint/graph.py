@@ -199,7 +199,15 @@ def _reduction_parts(
             attributes += [x for pair in part.items() for x in pair]
         else:
             others.append(part)
-    counts = (len(head), len(attributes), len(listed), len(mapped), type(state) is dict, slots is not None, content is None)
+    counts = (
+        len(head),
+        len(attributes),
+        len(listed),
+        len(mapped),
+        type(state) is dict,
+        slots is not None,
+        content is None,
+    )
     kind = b"object %d %d %d %d %d %d %d" % counts
     bounds = [len(head), len(head) + len(attributes)]
 

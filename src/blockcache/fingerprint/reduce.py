@@ -16,6 +16,7 @@ Label = Callable[[object], str | None]
 #: As returned by ``__reduce_ex__``: a global name, or a tuple of up to six parts.
 Reduction = str | tuple[Any, ...]
 
+_MOST_KEPT = 10_000  # a list of a million numpy numbers must not be held as many times over
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
@@ -75,14 +76,17 @@ class Reducer:
 
     def _by_library(self, kind: type, rule: Rule) -> Callable[[Any], Reduction]:
         def reduce(value: object) -> Reduction:
-            # A second look at a large array (a second pass, another reference) must not digest it again.
-            done = self._contents.get(id(value))
-            if done is None:
-                content = rule(value)
-                if not isinstance(content, As):
-                    content = As(kind, content)
-                done = self._contents[id(value)] = (value, (stands_for, (self.name_of(content.kind), content.content)))
-            return done[1]
+            known = self._contents.get(id(value))
+            if known is not None:
+                return known[1]
+            content = rule(value)
+            if not isinstance(content, As):
+                content = As(kind, content)
+            reduced = stands_for, (self.name_of(content.kind), content.content)
+            if len(self._contents) < _MOST_KEPT:
+                # A second look (a second pass, another reference) must not digest a large array again.
+                self._contents[id(value)] = (value, reduced)
+            return reduced
 
         return reduce
 

@@ -11,6 +11,7 @@ equal exactly when the value is equal, and itself possible to fingerprint.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -71,7 +72,7 @@ def _find(kind: type, table: str) -> Any:
     for base in kind.__mro__:
         room = LIBRARIES.get(str(base.__module__).partition(".")[0])
         if room is not None:
-            rules: Mapping[str, Any] = getattr(import_module(room), table)
+            rules: Mapping[str, Any] = getattr(sys.modules.get(room) or import_module(room), table)
             if base.__qualname__ in rules:
                 return rules[base.__qualname__]
     return None

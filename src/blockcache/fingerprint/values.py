@@ -9,6 +9,7 @@ or very large because parts are shared many times) go through :mod:`blockcache.f
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import xxhash
@@ -28,6 +29,8 @@ _LARGE_BUFFER_BYTES = 4096
 _STREAM_LIMIT_BYTES = 64 << 20
 #: Strings and bytes beyond this are written on their own; they are long, but nothing blows up.
 _LONGEST_COUNTED_BYTES = 128 << 10
+#: With a higher limit CPython 3.11 lets the pickler run over the end of the C stack.
+_DEEPEST_SAFE_RECURSION = 10_000
 _EMPTY_SET, _FROZENSET = b"\x8f", b"\x91"
 
 
@@ -117,7 +120,7 @@ class _Fingerprinting:
         self.name = name
 
     def digest(self, value: object) -> bytes:
-        if not HAS_FAST_MODE:
+        if not HAS_FAST_MODE or sys.getrecursionlimit() > _DEEPEST_SAFE_RECURSION:
             return digest_graph(value, self.reducer, self.name)
         try:
             return self.stream_digest(value)
@@ -144,7 +147,11 @@ class _Fingerprinting:
         kinds = set(map(type, elements))
         if len(kinds) == 1 and kinds <= _SORTABLE:
             return "sorted", sorted(elements)
-        return "digests", sorted(map(self.stream_digest, elements))
+        plain, digests = PLAIN.get, []
+        for element in elements:
+            known = plain(type(element))
+            digests.append(known(element) if known is not None else self.stream_digest(element).hex())
+        return "digests", sorted(digests)
 
     def _refusal(self, value: object, error: Exception) -> FingerprintError:
         """The same error with the path to the part of ``value`` that caused it."""

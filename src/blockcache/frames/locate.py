@@ -26,6 +26,8 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from blockcache.deep import with_deep_recursion
+
 ScopeNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 WithNode = ast.With | ast.AsyncWith
 
@@ -40,8 +42,12 @@ _ITEM_POSITIONS = sys.version_info >= (3, 13)
 _CACHE, _EXTENDED_ARG = dis.opmap["CACHE"], dis.EXTENDED_ARG
 _CONSTS, _NAMES, _JUMPS = frozenset(dis.hasconst), frozenset(dis.hasname), frozenset((*dis.hasjrel, *dis.hasjabs))
 _VARIABLES = frozenset((*dis.haslocal, *dis.hasfree))
-#: Low bits of the argument that are flags beside the index of a name.
+#: Low bits of the argument beside the index of a name. The lowest tells a method call, see _SAME.
 _FLAG_BITS = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 2} | ({"LOAD_ATTR": 1} if sys.version_info >= (3, 12) else {})
+#: `a.b()` is compiled as a method call unless the whole file imports `a` at its top level. Both mean the
+#: same, and hosts compile a cell or a file in pieces.
+_SAME = {"LOAD_METHOD": "LOAD_ATTR", "LOAD_FAST_CHECK": "LOAD_FAST"}
+_IGNORED = frozenset({"PUSH_NULL", "EXTENDED_ARG"})
 _PAIRS = frozenset(("LOAD_FAST_LOAD_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST"))
 #: marimo renames what starts with one underscore, so that it stays local to its cell.
 _CELL_LOCAL = re.compile(r"_cell_[^\W_][\w-]*?(_.*)", re.DOTALL)
@@ -100,7 +106,7 @@ def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> L
     if text is None:
         return None
     try:
-        found = _find(code, offset, text)
+        found = with_deep_recursion(lambda: _find(code, offset, text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         found = None
     while len(_located) >= _KEPT:
@@ -128,13 +134,40 @@ def _find(code: CodeType, offset: int, text: str) -> Located | None:
         scopes = _running_scopes(code, around)
         if item is None or scopes is None:
             continue
-        dropped = around[: len(around) - len(scopes)]
-        top = scopes[0] if scopes else path[path.index(dropped[-1]) + 1] if dropped else path[0]
-        renames = _verified(code, node, top, nested=bool(scopes))
+        dropped = len(around) - len(scopes)
+        if dropped:
+            top = path[path.index(around[dropped - 1]) + 1]
+            return _find(code, offset, _taken_out(_lines(text), top))
+        renames = _verified(code, node, scopes[0] if scopes else path[0], nested=bool(scopes))
         if renames is not None:
-            lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+            lines = _lines(text)[node.lineno - 1 : node.end_lineno]
             return Located(tree, node, item, scopes, textwrap.dedent("\n".join(lines)), renames)
     return None
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as the parser counts them, which a form feed does not end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _taken_out(lines: list[str], top: ast.AST) -> str:
+    """The text of a statement, on its own lines, as marimo takes it out of the function that holds it.
+
+    Texts of several lines are dedented with the code, unless one of their lines has less indentation.
+    """
+    first, last = _first(top), int(top.end_lineno)  # type: ignore[attr-defined]
+    indent = len(lines[first - 1]) - len(lines[first - 1].lstrip())
+    kept: set[int] = set()
+    for node in ast.walk(top):
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))):
+            inside = range(node.lineno, node.end_lineno or node.lineno)
+            if any(lines[i].strip() and lines[i][:indent].strip() for i in inside):
+                kept.update(inside)
+    taken = (
+        line if first - 1 + i in kept or line[:indent].strip() else line[indent:]
+        for i, line in enumerate(lines[first - 1 : last])
+    )
+    return "\n" * (first - 1) + "\n".join(taken)
 
 
 def _enters(code: CodeType) -> list[tuple[int, tuple[int | None, ...]]]:
@@ -277,15 +310,17 @@ class _Decoder:
             if not extended:
                 start = at
             extended = arg << 8 if op == _EXTENDED_ARG else 0
-            if op == _EXTENDED_ARG or not wanted[at // 2]:
+            if not wanted[at // 2]:
                 continue
             place[start] = place[at] = len(steps)
-            name = dis.opname[op]
+            name = _SAME.get(dis.opname[op], dis.opname[op])
+            if name in _IGNORED:
+                continue
             if op in _JUMPS:
                 jumps.append((len(steps), _target(raw, at, name, arg)))
                 steps.append((name, None))
             else:
-                steps.append(("LOAD_FAST" if name == "LOAD_FAST_CHECK" else name, self._argument(code, op, name, arg)))
+                steps.append((name, self._argument(code, op, name, arg)))
         for number, target in jumps:
             steps[number] = steps[number][0], place.get(target, -1)
         return (*steps, *self._handlers(code, place))
@@ -295,7 +330,7 @@ class _Decoder:
             return self._constant(code.co_consts[arg])
         if op in _NAMES:
             bits = _FLAG_BITS.get(name, 0)
-            return self._name(code.co_names[arg >> bits]), arg & ((1 << bits) - 1)
+            return self._name(code.co_names[arg >> bits]), (arg & ((1 << bits) - 1)) >> 1
         if name in _PAIRS:
             return self._variable(code, arg >> 4), self._variable(code, arg & 15)
         return self._variable(code, arg) if op in _VARIABLES else arg

@@ -43,12 +43,13 @@ class Skip:
         Its entry point.
     """
 
-    __slots__ = ("_before", "_exception", "_frame", "_offset")
+    __slots__ = ("_before", "_exception", "_frame", "_offset", "_thread")
 
     def __init__(self, frame: FrameType, entry: Entry) -> None:
         self._frame: FrameType | None = frame
         self._offset = entry.offset
         self._exception: _SkipBody | None = None
+        self._thread = threading.get_ident()
         self._before: Any = None
 
     def arm(self) -> bool:
@@ -108,6 +109,7 @@ if sys.version_info >= (3, 12):
             tool = _own_tool()
             if tool is None:
                 return False
+            _forget_unwound(frame)
             _armed[frame] = skip
             _monitoring.set_local_events(tool, frame.f_code, _EVENTS)
         return True
@@ -138,11 +140,28 @@ if sys.version_info >= (3, 12):
             if _tool is not None and _monitoring.get_tool(_tool) == _TOOL_NAME:
                 _monitoring.set_local_events(_tool, code, 0)
 
+    def _forget_unwound(running: FrameType) -> None:
+        """Forget skips of this thread whose frames have been left, with ``running`` the innermost frame.
+
+        Nothing runs between arming and delivery but a signal handler. A frame that is not among its
+        callers was left by a second Ctrl-C while the first one was being handled.
+        """
+        thread = threading.get_ident()
+        waiting = [frame for frame, skip in tuple(_armed.items()) if skip._thread == thread]
+        caller: FrameType | None = running if waiting else None
+        while caller is not None and waiting:
+            waiting = [frame for frame in waiting if frame is not caller]
+            caller = caller.f_back
+        for frame in waiting:
+            _armed.pop(frame, None)
+            _silence(frame.f_code)
+
     def _on_event(code: CodeType, _position: int) -> None:
         frame = sys._getframe(1)
         skip = _armed.get(frame)
         if skip is None:
             # Another thread or another level of recursion in the same code, or events left over by Ctrl-C.
+            _forget_unwound(frame)
             _silence(code)
         elif frame.f_lasti != skip._offset:
             # Ctrl-C came between arming and the end of `__enter__`.
@@ -167,7 +186,7 @@ if sys.version_info >= (3, 12):
         os.register_at_fork(after_in_child=_after_fork)
 
 else:
-    from blockcache.frames.namespace import Snapshot
+    from blockcache.frames.snapshot import Snapshot
 
     class _Before(NamedTuple):
         """The tracers that were active, and what `locals()` held."""

@@ -12,9 +12,6 @@ A file appears under its final name by one rename, complete. Whatever is killed
 half-way leaves a file in ``.tmp`` and nothing else.
 """
 
-# This stands in the way of every hit, where pathlib costs ten times what os.path does.
-# ruff: noqa: PTH100, PTH103, PTH105, PTH106, PTH108, PTH110, PTH116, PTH120, PTH123, PTH208
-
 from __future__ import annotations
 
 import contextlib

@@ -66,7 +66,8 @@ def _masked(value: Any) -> object:
 def _scalar(value: Any) -> object:
     if type(value) is np.void and value.dtype.names is None:
         return value.dtype, value.tobytes()
-    return np.asarray(value)
+    short = _short(value.dtype)
+    return (short, value.tobytes()) if short is not None and short != "|O" else np.asarray(value)
 
 
 def _short(dtype: Any) -> str | None:
