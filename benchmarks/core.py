@@ -270,7 +270,7 @@ def rows(folder: Path, mib: int) -> list[Row]:
     found.append(Row("the same against marimo", ours, "", True, None, peer, "marimo"))
     for count, goal_s in ((100, 2e-3), (1000, 15e-3)):
         upstream, names = numbers(count)
-        expression = names.replace(", ", " + ")
+        expression = f"sum([{names}])"  # a sum of a thousand operands is too deep for marimo
         facts = run(KEY.format(upstream=upstream, expression=expression), folder)
         peer = run_marimo(folder, upstream, names, expression, 3)
         goal = f"< {goal_s * 1e3:.0f} ms"

@@ -64,7 +64,7 @@ def lookup(
     data = store.get(entry_name(built.key))
     if data is None:
         return _miss(store, block_name, built.key)
-    manifest = Manifest.from_json(data)
+    manifest = Manifest.from_json(data, built.key)
     if manifest.key.digest != built.key.digest:
         raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
     blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]

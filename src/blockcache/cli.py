@@ -375,7 +375,7 @@ def _contents(manifest: Manifest) -> dict[str, Any]:
     """The rest of a manifest, for programs."""
     return {
         "format": manifest.format,
-        "inputs": [asdict(i) for i in manifest.key.inputs],
+        "inputs": [i._asdict() for i in manifest.key.inputs],
         "outputs": [asdict(o) for o in manifest.outputs],
         "deleted": list(manifest.deleted),
         "blobs": [asdict(b) for b in manifest.blobs],

@@ -84,7 +84,7 @@ def build(block: Block, upstream: Upstream) -> Built:
         # A local of a function is not the global of the same name that a helper may read.
         path = f"{name} (local)" if name in upstream.local else name
         label = reach.read(path, upstream.bound[name], block.reads.get(name, ((),)))
-        if label != f"value {path}":
+        if ("value", path) not in reach.inputs:
             # What the name is bound to; what that is, is an input of its own.
             reach.inputs["value", path] = Input("value", path, label, label)
     package = str(upstream.globals.get("__package__") or "")

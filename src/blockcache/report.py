@@ -422,7 +422,8 @@ def log_record(event: BlockFinished) -> None:
         logger.addHandler(logging.NullHandler())
     if event.problem:
         logger.warning("%s: %s", event.name, event.problem)
-    logger.info("%s", line(event))
+    if logger.isEnabledFor(logging.INFO):
+        logger.info("%s", line(event))
     if logger.isEnabledFor(logging.DEBUG):
         for difference in event.differences:
             logger.debug("%s: %s", event.name, cause(difference))

@@ -150,7 +150,10 @@ def test_every_shape_is_found_in_a_zip(folder: Path) -> None:
     """linecache asks the loader of a zip import for the text."""
     with zipfile.ZipFile(folder / "app.zip", "w") as archive:
         archive.writestr("shapes.py", SHAPES)
-    assert run(folder, "-c", "import sys; sys.path.insert(0, 'app.zip'); import shapes, probe; print(probe.found)") == EXPECTED
+    assert (
+        run(folder, "-c", "import sys; sys.path.insert(0, 'app.zip'); import shapes, probe; print(probe.found)")
+        == EXPECTED
+    )
 
 
 def test_exec_with_linecache_is_found_and_without_is_not(folder: Path) -> None:
@@ -210,7 +213,10 @@ EDITS = {
     "sign of zero": ("-0.0", "+0.0"),
     "else of the if": ("        else:\n            z", "            else:\n            z"),
     "finally for else": ("        else:\n            w", "        finally:\n            w"),
-    "else for finally, same width": ("except KeyError: w = 1\n        else:", "except KeyError: w = 1\n        finally:"),
+    "else for finally, same width": (
+        "except KeyError: w = 1\n        else:",
+        "except KeyError: w = 1\n        finally:",
+    ),
     "exception": ("KeyError", "OSError "),
     "equal numbers": ("(1, True)", "(1, 1)   "),
     "line added above": ("def f", "\ndef f"),
@@ -285,7 +291,11 @@ print(probe.found)
 """
     found = run(folder, "-c", program)
     assert [found[n] and found[n][:3] for n in (1, 2, 4, 5)] == [
-        (0, [], "_a = 1", ),
+        (
+            0,
+            [],
+            "_a = 1",
+        ),
         (0, [], "c = 2"),
         (0, [], "e = 4"),
         (0, ["f"], "e = 4"),
@@ -400,7 +410,11 @@ def test_tests_with_asserts_rewritten_by_pytest_are_found(folder: Path) -> None:
             """
         )
     )
-    run(folder, "-c", "import pytest; assert not pytest.main(['-q', '-p', 'no:cacheprovider', 'test_rewritten.py']); print({})")
+    run(
+        folder,
+        "-c",
+        "import pytest; assert not pytest.main(['-q', '-p', 'no:cacheprovider', 'test_rewritten.py']); print({})",
+    )
     found = ast.literal_eval((folder / "found.txt").read_text())
     assert found[1] == (0, [], "x = 1", {})
     assert found[2] == (0, ["test_it"], "y = [x for _ in range(2)]", {})

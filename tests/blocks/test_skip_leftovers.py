@@ -310,8 +310,8 @@ while len(interrupted) < wanted and not wrong:
         wrong.append(repr(error))
     signal.setitimer(signal.ITIMER_REAL, 0)
     if again_s < 0.1:
-        # Two interrupts within microseconds may leave a skip armed, until the thread's next block.
-        with cb("next", y=1): y = None
+        # Two interrupts within microseconds may leave something on, until the code runs again.
+        work(0)
     left = left_on(work.__code__) if not threads else ""
     if left: wrong.append(left)
 stop = True

@@ -12,8 +12,9 @@ import sys
 import textwrap
 import types
 
+from blockcache.analysis.facts import Facts, Frame
 from blockcache.analysis.names import bindings
-from blockcache.analysis.reads import Facts, Frame, reads_and_writes
+from blockcache.analysis.reads import reads_and_writes
 
 UP = list("abcdef")
 NEW = list("uvwxyz")
@@ -174,7 +175,9 @@ class Generator:
                 lambda: f"@{n()}\ndef {n()}():\n{b()}",
                 lambda: (lambda g: f"def {n()}():\n  global {g}\n  {g} = {e(1)}\n  return {g}")(n()),
                 lambda: (
-                    lambda g: f"def {n()}():\n  {g} = {e(1)}\n  def g_():\n    nonlocal {g}\n    {g} = {e(1)}\n  return g_()"
+                    lambda g: (
+                        f"def {n()}():\n  {g} = {e(1)}\n  def g_():\n    nonlocal {g}\n    {g} = {e(1)}\n  return g_()"
+                    )
                 )(n()),
                 lambda: f"class {n()}:\n{b()}\n  def m(self, q=0):\n    return {e()}",
                 lambda: f"class {n()}:\n  {n()} = 1\n  def __init__(self):\n    {n()} = {e()}",

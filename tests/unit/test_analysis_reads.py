@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from blockcache.analysis.facts import Facts, Frame, ImportRef
 from blockcache.analysis.names import bindings, mangled
-from blockcache.analysis.reads import Facts, Frame, ImportRef, reads_and_writes
+from blockcache.analysis.reads import reads_and_writes
 
 # name, body, names read, names bound
 CASES = [
@@ -36,8 +37,18 @@ CASES = [
     ("global in a function", "def f():\n  global cnt\n  cnt += 1\nf()", "cnt", "f cnt"),
     ("class", "class A(Base):\n  z = z\n  w = z\n  def m(self): return q + w", "Base z q w", "A"),
     ("comprehension in a class", "class A:\n  n = 3\n  l = [n for _ in range(n)]", "range n", "A"),
-    ("methods find functions defined below", "class A:\n  def m(self): return h()\ndef h(): return 1\nA().m()", "", "A h"),
-    ("a base class may call a method", "class A(B):\n  def m(self): return h()\ndef h(): return 1\nA().m()", "B h", "A h"),
+    (
+        "methods find functions defined below",
+        "class A:\n  def m(self): return h()\ndef h(): return 1\nA().m()",
+        "",
+        "A h",
+    ),
+    (
+        "a base class may call a method",
+        "class A(B):\n  def m(self): return h()\ndef h(): return 1\nA().m()",
+        "B h",
+        "A h",
+    ),
     ("nested class reads past itself", "class A:\n  x = 1\n  class B:\n    y = x", "x", "A"),
     ("class deletes its name", "class A:\n  x = 1\n  del x\n  y = x", "x", "A"),
     ("try, except as", "try:\n  y = f()\nexcept E as e:\n  y = str(e)\nz = y", "f E str", "y e z"),
@@ -80,12 +91,22 @@ CASES = [
     ("suppress does", "with suppress(E):\n  d = f()\ny = d", "suppress E f d", "d y"),
     ("unpacking may fail in a with", "with cm() as (a, b):\n  pass\ny = a", "cm a", "a b y"),
     ("generator expression", "g = (k for _ in xs)\nk = 2\ny = list(g)", "xs k list", "g k y"),
-    ("nonlocal of a nested function", "def f():\n  a = 1\n  def g():\n    nonlocal a\n    a = b\n  g()\n  return a", "b", "f"),
+    (
+        "nonlocal of a nested function",
+        "def f():\n  a = 1\n  def g():\n    nonlocal a\n    a = b\n  g()\n  return a",
+        "b",
+        "f",
+    ),
     ("starred target", "a, *b = xs\nc = b", "xs", "a b c"),
     ("targets from left to right", "x, d[x] = v", "v d", "x"),
     ("for else", "for i in xs:\n  if i: break\nelse:\n  r = 1\ny = r", "xs r", "i r y"),
     ("lambda in a comprehension", "fs = [lambda: i + z for i in xs]", "z xs", "fs"),
-    ("walrus of a lambda in a comprehension stays there", "def f():\n  [lambda: (y := 1) for _ in z]\n  return y\nf()", "z y", "f"),
+    (
+        "walrus of a lambda in a comprehension stays there",
+        "def f():\n  [lambda: (y := 1) for _ in z]\n  return y\nf()",
+        "z y",
+        "f",
+    ),
     ("walrus in a conditional expression", "y = (a := 1) if c else b\nz = a", "c b a", "a y z"),
     ("dict display evaluates in pairs", "d = {k: y, (y := 1): 0}", "k y", "d y"),
     ("comparison chain", "a < (b := c) < (d := e)\ny = b\nz = d", "a c e d", "b d y z"),
@@ -109,7 +130,12 @@ if sys.version_info >= (3, 12):
         ("generic class", "class C[T](Base[T]):\n  x: T\n  def m(self) -> T: return T", "Base", "C"),
         ("type alias", "type A[T] = list[T] | B", "list B", "A"),
         ("type parameters are not names of the block", "def f[T](): pass\ny = T", "T", "f y"),
-        ("annotations of a generic method see class names", "class C:\n  U = int\n  def m[T](self, x: U): pass", "int", "C"),
+        (
+            "annotations of a generic method see class names",
+            "class C:\n  U = int\n  def m[T](self, x: U): pass",
+            "int",
+            "C",
+        ),
     ]
 if sys.version_info >= (3, 13):
     CASES += [("defaults of type parameters", "def f[T = D](): pass", "D", "f")]
@@ -117,7 +143,9 @@ if sys.version_info >= (3, 13):
 
 def facts(source: str, frame: Frame | None = None, bound: str = "", strings: bool = False) -> Facts:
     body = ast.parse(source).body
-    return reads_and_writes(body, frame or Frame("module", killed=bindings(body).killed), bound=bound.split(), strings=strings)
+    return reads_and_writes(
+        body, frame or Frame("module", killed=bindings(body).killed), bound=bound.split(), strings=strings
+    )
 
 
 @pytest.mark.parametrize(("source", "reads", "writes"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
@@ -199,7 +227,10 @@ def test_dynamic_code_is_named(source: str, dynamic: list[str]) -> None:
     assert [name for name, _ in facts(source).dynamic] == dynamic
 
 
-@pytest.mark.parametrize("source", ["f.__doc__", "inspect.signature(f)", "getattr(f, '__doc__')", "from typing import get_type_hints", "help(f)"])
+@pytest.mark.parametrize(
+    "source",
+    ["f.__doc__", "inspect.signature(f)", "getattr(f, '__doc__')", "from typing import get_type_hints", "help(f)"],
+)
 def test_readers_of_docstrings_are_noticed(source: str) -> None:
     """Where docstrings or annotations may be looked at, they matter."""
     assert facts(source).reads_doc

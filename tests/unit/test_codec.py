@@ -799,6 +799,27 @@ def test_decoding_can_happen_inside_decoding():
     assert back["a"].inner == "inner" and back["b"] == "outer"
 
 
+class Rejected(ValueError):
+    def __init__(self, order, why):
+        super().__init__(f"{order}: {why}")
+        self.order = order
+
+
+def test_an_exception_comes_back_whatever_its_constructor_takes():
+    error = Rejected(7, "late")
+    error.add_note("n")
+    for value in (
+        error,
+        OSError(2, "no", "f"),
+        KeyError("k"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "r"),
+        StopIteration(3),
+    ):
+        back = round_trip({"e": value})["e"]
+        assert type(back) is type(value) and repr(back) == repr(value) and vars(back) == vars(value)
+    assert str(round_trip({"e": error})["e"]) == "7: late"
+
+
 def test_optional_libraries_and_cloudpickle_are_not_imported_to_restore_plain_values():
     saved = save({"x": [1, "a", {"b": 2.0}]})
     program = f"""

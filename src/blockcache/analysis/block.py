@@ -12,6 +12,7 @@ from typing import Protocol
 
 from blockcache.analysis.bound import may_be_bound_before, may_be_deleted_after
 from blockcache.analysis.canonical import canonical_digest
+from blockcache.analysis.facts import Chain, Frame, ImportRef
 from blockcache.analysis.names import (
     ScopeNode,
     bindings,
@@ -21,11 +22,11 @@ from blockcache.analysis.names import (
     scope_bindings,
     type_parameters,
 )
-from blockcache.analysis.reads import Chain, Frame, ImportRef, reads_and_writes
+from blockcache.analysis.reads import reads_and_writes
 from blockcache.analysis.refuse import Refusal, refuse_control_flow, refuse_names
+from blockcache.deep import with_deep_recursion
 
 _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
-from blockcache.deep import with_deep_recursion
 
 
 class LocatedBlock(Protocol):

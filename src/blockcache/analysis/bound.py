@@ -12,6 +12,7 @@ import ast
 from typing import Literal
 
 from blockcache.analysis.names import FunctionNode, bindings, parameters, walrus_names
+from blockcache.analysis.vocabulary import never_swallows
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -65,7 +66,7 @@ class _May:
                     if item is self.stop:
                         self.at_stop |= state
                 after, between = self._interrupted(node.body, state)
-                return after | between
+                return after if all(map(never_swallows, node.items)) else after | between
             case ast.If():
                 state = self._header(node.test, state)
                 return self.suite(node.body, state) | self.suite(node.orelse, state)

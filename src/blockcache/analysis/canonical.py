@@ -65,6 +65,12 @@ class _Form:
         else:
             self.parts.append(f"<{type(value).__name__} {value!r}>")
 
+    def _literal(self, value: object) -> None:
+        """A constant of the program, to be told from the None and the names that a tree holds itself."""
+        self.parts.append("(")
+        self.constant(value)
+        self.parts.append(")")
+
     def any(self, value: object, fields: bool) -> None:
         if isinstance(value, ast.AST):
             self.node(value, fields)
@@ -90,7 +96,7 @@ class _Form:
                 else:
                     self._plain(ast.Assign(targets=[node.target], value=node.value), fields)
             case ast.Constant():
-                self.constant(node.value)
+                self._literal(node.value)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 self._function(node, fields)
             case ast.ClassDef():
@@ -188,7 +194,7 @@ class _Form:
             else:
                 pieces.append(value.value)
         if all(isinstance(p, str) for p in pieces):
-            self.text("".join(p for p in pieces if isinstance(p, str)))
+            self._literal("".join(p for p in pieces if isinstance(p, str)))
             return
         self.parts.append("(JoinedStr")
         for piece in pieces:

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from blockcache.analysis.facts import Chain, Facts, Frame, ImportRef
 from blockcache.analysis.names import (
     Bindings,
     Comprehension,
@@ -29,93 +30,15 @@ from blockcache.analysis.names import (
     parameters,
     type_parameters,
 )
+from blockcache.analysis.vocabulary import (
+    DOC_READERS,
+    DYNAMIC_ATTRIBUTES,
+    DYNAMIC_BARE_CALLS,
+    DYNAMIC_NAMES,
+    never_swallows,
+)
 
-Chain = tuple[str, ...]
 State = set[Any] | None
-
-#: Functions that reach names which the code does not show.
-DYNAMIC_NAMES = frozenset({"eval", "exec", "globals", "locals", "__import__", "get_ipython", "breakpoint"})
-#: Likewise, when called without an argument.
-DYNAMIC_BARE_CALLS = frozenset({"vars", "dir"})
-DYNAMIC_ATTRIBUTES = frozenset(
-    {
-        "import_module",
-        "exec_module",
-        "load_module",
-        "run_path",
-        "run_module",
-        "reload",
-        "_getframe",
-        "currentframe",
-        "f_globals",
-        "f_locals",
-        "__globals__",
-        "user_ns",
-    }
-)
-DOC_READERS = frozenset(
-    {
-        "__doc__",
-        "__annotations__",
-        "__signature__",
-        "__text_signature__",
-        "getdoc",
-        "help",
-        "get_type_hints",
-        "get_annotations",
-        "signature",
-        "getfullargspec",
-        "getsource",
-        "getsourcelines",
-    }
-)
-
-#: Context managers that never swallow an exception, as they are commonly written. Behind any
-#: other `with`, names that its body binds may still have their earlier value.
-_TRANSPARENT = frozenset(
-    {
-        "open",
-        "gzip.open",
-        "bz2.open",
-        "lzma.open",
-        "zipfile.ZipFile",
-        "tarfile.open",
-        "h5py.File",
-        "catch_warnings",
-        "warnings.catch_warnings",
-        "tempfile.TemporaryDirectory",
-        "TemporaryDirectory",
-        "np.errstate",
-        "numpy.errstate",
-        "np.printoptions",
-        "np.load",
-        "pd.option_context",
-        "pd.HDFStore",
-        "pd.ExcelWriter",
-        "torch.no_grad",
-        "torch.inference_mode",
-        "threadpool_limits",
-        "ThreadPoolExecutor",
-        "ProcessPoolExecutor",
-        "concurrent.futures.ThreadPoolExecutor",
-        "concurrent.futures.ProcessPoolExecutor",
-        "futures.ThreadPoolExecutor",
-        "futures.ProcessPoolExecutor",
-        "multiprocessing.Pool",
-        "mp.Pool",
-        "Pool",
-        "contextlib.redirect_stdout",
-        "redirect_stdout",
-        "contextlib.closing",
-        "closing",
-        "contextlib.nullcontext",
-        "nullcontext",
-        "localcontext",
-        "decimal.localcontext",
-        "cached_block",
-        "blockcache.cached_block",
-    }
-)
 
 Route = Literal["frame", "global", "beyond"]
 
@@ -127,81 +50,6 @@ class Late(NamedTuple):
     name: str
     chain: Chain
     line: int
-
-
-class ImportRef(NamedTuple):
-    """One name bound by an import statement anywhere in a block.
-
-    Attributes
-    ----------
-    name
-        The name that is bound.
-    module
-        The module as written, without leading dots.
-    attribute
-        The name taken ``from`` the module; None for ``import module``.
-    level
-        Number of leading dots.
-    """
-
-    name: str
-    module: str
-    attribute: str | None
-    level: int
-
-
-@dataclass(slots=True)
-class Frame:
-    """The scope that the block stands in.
-
-    Attributes
-    ----------
-    kind
-        Module (or any namespace where names of nested functions are found too), function or class.
-    own
-        Names whose binding lives in the function or class.
-    globals, nonlocals
-        Names that the scope declares.
-    outer
-        Names of enclosing functions.
-    killed
-        Names that the block may delete.
-    first_parameter
-        What a bare ``super()`` reads besides ``__class__``.
-    """
-
-    kind: Literal["module", "function", "class"]
-    own: set[str] = field(default_factory=set)
-    globals: set[str] = field(default_factory=set)
-    nonlocals: set[str] = field(default_factory=set)
-    outer: set[str] = field(default_factory=set)
-    killed: set[str] = field(default_factory=set)
-    first_parameter: str | None = None
-
-    def is_global(self, name: str) -> bool:
-        """Whether the frame and a ``global`` declaration mean the same variable."""
-        return self.kind == "module" or name in self.globals
-
-
-@dataclass(slots=True)
-class Facts:
-    """What the flow analysis finds; names map to the line of their first occurrence."""
-
-    reads: dict[str, set[Chain]] = field(default_factory=dict)
-    writes: dict[str, int] = field(default_factory=dict)
-    definite: set[str] = field(default_factory=set)
-    deletes: dict[str, int] = field(default_factory=dict)
-    imports: list[ImportRef] = field(default_factory=list)
-    dynamic: dict[tuple[str, int], None] = field(default_factory=dict)
-    reads_doc: bool = False
-    #: Names of nested scopes that are looked up past the frame: in the globals, in enclosing functions.
-    past_frame: dict[str, int] = field(default_factory=dict)
-    #: Names that a nested function deletes in the frame.
-    late_deletes: dict[str, int] = field(default_factory=dict)
-    #: Names that a nested scope binds in a function around the frame's class.
-    outer_writes: dict[str, int] = field(default_factory=dict)
-    #: Line of the first nested use of ``super`` or ``__class__`` that belongs to the frame's class.
-    class_cell: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -236,15 +84,6 @@ def reads_and_writes(body: list[ast.stmt], frame: Frame, *, bound: Iterable[str]
     writes = set(flow.facts.writes)
     flow.facts.definite = (writes if flow.state is None else writes & flow.state) - set(flow.facts.deletes)
     return flow.facts
-
-
-def dotted(node: ast.AST) -> str:
-    """``a.b.c`` of a chain of names, the empty text of anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
 def _meet(*states: State) -> State:
@@ -630,8 +469,7 @@ class _Flow:
             self.expression(item.context_expr)
             before = self._copy()
             self.expression(item.optional_vars)
-            context = item.context_expr
-            if isinstance(context, ast.Call) and dotted(context.func) in _TRANSPARENT:
+            if never_swallows(item):
                 continue
             # Unpacking into a target can raise where the context manager swallows it, a plain name cannot.
             plain = item.optional_vars is None or isinstance(item.optional_vars, ast.Name)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import NoReturn
 
-from blockcache.analysis.reads import Facts, Frame
+from blockcache.analysis.facts import Facts, Frame
 from blockcache.errors import BlockError
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)

@@ -218,6 +218,16 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         attributes = {k: v for k, v in vars(obj).items() if k not in ("lock", "func")}
         return rebuild.make_cached_property, (obj.func,), attributes, None, None, rebuild.set_attributes
 
+    def _reduce_exception(self, error: BaseException) -> Any:
+        return (
+            rebuild.make_exception,
+            (type(error), error.args),
+            vars(error) or None,
+            None,
+            None,
+            rebuild.set_attributes,
+        )
+
 
 _HANDLERS: dict[type, Callable[[OutputPickler, Any], Any] | None] = {
     types.FunctionType: OutputPickler._reduce_function,
@@ -234,6 +244,10 @@ def _handler_for(cls: type) -> Callable[[OutputPickler, Any], Any] | None:
     """How instances of ``cls`` are reduced; None leaves them to plain pickle."""
     if issubclass(cls, type):
         return OutputPickler._reduce_class
+    if issubclass(cls, BaseException):
+        # Plain pickle would call an ``__init__`` in Python with what that passed on to its base.
+        plain = cls.__reduce__ is BaseException.__reduce__ and isinstance(cls.__init__, types.FunctionType)
+        return OutputPickler._reduce_exception if plain else None
     library = reducer_for(cls)
     if library is not None:
         return lambda pickler, obj: library(obj, pickler._collector)

@@ -75,6 +75,13 @@ def make_cached_property(function: Callable[[Any], Any]) -> functools.cached_pro
     return functools.cached_property(function)
 
 
+def make_exception(cls: type[BaseException], arguments: tuple[object, ...]) -> BaseException:
+    """An exception without its ``__init__``, which may take other arguments than those it passed on."""
+    exception = cls.__new__(cls, *arguments)
+    exception.args = arguments
+    return exception
+
+
 def make_memoryview(buffer: object, format: str, shape: tuple[int, ...]) -> memoryview:
     """A view of ``buffer`` with the format and shape that it had."""
     return memoryview(buffer).cast("B").cast(format, shape)  # type: ignore[arg-type, call-overload, no-any-return]

@@ -148,7 +148,7 @@ class Reach:
     def _value(self, name: str, value: object) -> str:
         if ("value", name) not in self.inputs:
             digest = fingerprint(value, self.label, name=name)
-            self._add("value", name, digest, describe(value))
+            self.inputs["value", name] = Input("value", name, digest, describe(value))
         return f"value {name}"
 
     @staticmethod

@@ -51,7 +51,7 @@ class Namespace:
         Reading a function's names does not keep objects alive past their `del`,
         and does not refresh a dictionary that the program got from `locals()`.
         """
-        spelled = {name: self.spelling(name) for name in names}
+        spelled = {name: self.spelling(name) if name.startswith("__") else name for name in names}
         found: dict[str, Any] = {}
         beyond = self._read_locals(spelled, found)
         for name in beyond:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 # Imported here and not where it is used: Ctrl-C or a fork in the middle of an import does lasting harm.
-from ctypes import c_int, c_void_p, cast, py_object, pythonapi
+from ctypes import c_int, c_void_p, py_object, pythonapi
 from types import FrameType
 from typing import Any
 
@@ -55,19 +55,8 @@ def write_slots(frame: FrameType, values: Mapping[str, object]) -> None:
         snapshot.restore()
 
 
-def _read_by_name(frame: FrameType, names: Iterable[str]) -> dict[str, Any]:
-    """The values of those variables that are bound."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = pythonapi.PyFrame_GetVar(py_object(frame), py_object(name))
-        except NameError:
-            continue
-    return found
-
-
-def _read_snapshot(frame: FrameType, names: Iterable[str]) -> dict[str, Any]:
-    """The values of those variables that are bound."""
+def read_slots(frame: FrameType, names: Iterable[str]) -> dict[str, Any]:
+    """The values of those variables of a function that are bound."""
     snapshot = Snapshot(frame)
     try:
         variables = frame.f_locals
@@ -76,36 +65,32 @@ def _read_snapshot(frame: FrameType, names: Iterable[str]) -> dict[str, Any]:
         snapshot.restore()
 
 
-if sys.version_info >= (3, 12):
-    pythonapi.PyFrame_GetVar.restype = py_object
-    read_slots = _read_by_name
-else:
-    read_slots = _read_snapshot
+def _kept_locals(frame: FrameType) -> dict[str, Any] | None:
+    """The dictionary behind `locals()`, without refreshing it; None when the function has none yet."""
+    if not _OFFSETS_HOLD:
+        return None
+    try:
+        kept: dict[str, Any] = py_object.from_address(_address_of_locals(frame)).value
+    except ValueError:  # a null pointer
+        return None
+    return kept
 
 
-def _address_of_locals(frame: FrameType) -> int | None:
-    inner = c_void_p.from_address(id(frame) + _F_FRAME).value
-    return c_void_p.from_address((inner or 0) + _F_LOCALS).value
+def _address_of_locals(frame: FrameType) -> int:
+    """Where the frame keeps the pointer to that dictionary."""
+    return (c_void_p.from_address(id(frame) + _F_FRAME).value or 0) + _F_LOCALS
 
 
 def _offsets_hold() -> bool:
     """Whether the offsets are right for this build; without them snapshots are left as they fall."""
     frame = sys._getframe()
-    none_yet = _address_of_locals(frame) is None
+    pointer = c_void_p.from_address(_address_of_locals(frame))
+    none_yet = pointer.value is None
     variables = frame.f_locals
-    found = none_yet and id(variables) == _address_of_locals(frame)
+    found = none_yet and pointer.value == id(variables)
     variables.clear()
     del frame  # a frame that refers to itself keeps its callers alive
     return found
 
 
 _OFFSETS_HOLD = _offsets_hold()
-
-
-def _kept_locals(frame: FrameType) -> dict[str, Any] | None:
-    """The dictionary behind `locals()`, without refreshing it; None when the function has none yet."""
-    address = _address_of_locals(frame) if _OFFSETS_HOLD else None
-    if address is None:
-        return None
-    kept: dict[str, Any] = cast(c_void_p(address), py_object).value
-    return kept

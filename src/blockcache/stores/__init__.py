@@ -1,8 +1,14 @@
 """Stores keep bytes under names and know nothing else.
 
-Names are relative paths of ``/``-separated parts. Three families are in use
+Names are relative paths of two or more parts separated by ``/``. Three families are in use
 (see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``
-and ``names/<quoted block name>/<key digest>``.
+and ``names/<quoted block name>/<key digest>``. A part is any text without ``/`` and NUL that is
+not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
+
+A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
+Names of the other families may be put again, and the last ``put`` counts.
+
+``tests/stores/conformance.py`` holds every store to what is written here.
 """
 
 from __future__ import annotations
@@ -17,7 +23,8 @@ Buffer = bytes | bytearray | memoryview
 class Store(Protocol):
     """A place that keeps bytes under names.
 
-    Every method may raise :class:`blockcache.errors.StoreError`; an absent name is not an error.
+    Every method may raise :class:`blockcache.errors.StoreError`, for an impossible name too; an absent
+    name is not an error. Threads and processes may use a store at the same time.
     """
 
     @property
@@ -28,13 +35,18 @@ class Store(Protocol):
     def get(self, name: str) -> memoryview | None:
         """The bytes under ``name``, or None when there are none.
 
-        The memory is the caller's own: writable, and writing to it never changes the store.
+        The memory is the caller's own: writable, writing to it never changes the store, and each call
+        gives memory of its own. It stays valid after ``delete`` and ``put``.
         A local store maps large files copy-on-write instead of reading them.
         """
         ...
 
     def put(self, name: str, parts: Iterable[Buffer]) -> None:
-        """Keep the concatenation of ``parts`` under ``name``, atomically: all of it or nothing."""
+        """Keep the concatenation of ``parts`` under ``name``, atomically: all of it or nothing.
+
+        The parts are read while they are written: they must not change before this returns.
+        A store may skip a blob that it has.
+        """
         ...
 
     def exists(self, name: str) -> bool:
@@ -42,7 +54,10 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Every name that starts with the folder ``prefix`` (``""`` for all), in no order."""
+        """Every name below the folder ``prefix`` (``""`` for all), in no order.
+
+        Deleting while listing is allowed; names that come or go meanwhile may be listed or not.
+        """
         ...
 
     def delete(self, name: str) -> bool:
@@ -50,12 +65,16 @@ class Store(Protocol):
         ...
 
     def sealed(self, name: str) -> bool:
-        """Whether the bytes under ``name`` are untouched since ``put`` or ``seal``, as far as can be known for free.
+        """Whether the bytes of the blob ``name`` are whole, as far as can be known without reading them.
 
-        False is always a right answer; it costs the caller a digest of the bytes.
+        True says: complete since ``put`` or verified before ``seal``, and not touched after that. False is
+        always a right answer, as it is for names of other families; it costs the caller a digest of the bytes.
         """
         ...
 
     def seal(self, name: str) -> None:
-        """The caller has verified the bytes under ``name``: let ``sealed`` say so."""
+        """The caller has verified the bytes of the blob ``name``: let ``sealed`` say so from now on.
+
+        A store that cannot remember does nothing, and the next reader verifies again.
+        """
         ...

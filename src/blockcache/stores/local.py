@@ -296,7 +296,8 @@ class LocalStore:
         with os.scandir(self._temporary) as left:
             for entry in left:
                 try:
-                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    # Not the modification time: a blob about to be renamed bears its seal already.
+                    if entry.stat(follow_symlinks=False).st_ctime < oldest:
                         os.unlink(entry.path)
                 except OSError:  # gone already, or not ours to remove
                     continue
