@@ -167,7 +167,8 @@ class cached_block:
             # or running a notebook's cell twice would miss.
             if name in bound and name not in run.block.reads and id(bound[name]) == made:
                 del bound[name]
-        local = frozenset(name for name in bound if run.namespace.is_local(name))
+        in_module = run.namespace.is_module
+        local = frozenset() if in_module else frozenset(name for name in bound if run.namespace.is_local(name))
         run.upstream = key.Upstream(bound, local, run.namespace.globals)
         run.built = key.build(run.block, run.upstream)
         self.key = run.built.key.digest
@@ -289,7 +290,7 @@ class cached_block:
         return values, tuple(sorted(name for name in run.before if name not in after))
 
     def _remember(self, run: _Run, values: Mapping[str, object]) -> None:
-        if not run.upstream or run.upstream.local or run.frame.f_locals is not run.namespace.globals:
+        if not run.namespace.is_module:
             return
         own = _bound_by.setdefault((id(run.namespace.globals), self.name), {})
         own.clear()

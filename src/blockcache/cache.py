@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote
 
 import xxhash
 
@@ -36,6 +35,8 @@ def label_name(block_name: str, key: Key) -> str:
 
 def label_folder(block_name: str) -> str:
     """The folder of a block name's pointers; quoted, so that a name may have any characters."""
+    from urllib.parse import quote  # costs more to import than a hit takes, and a hit does not need it
+
     return f"names/{quote(block_name, safe=' ')}"
 
 

@@ -134,6 +134,60 @@ def test_the_exception_of_a_skip_is_not_kept() -> None:
         gc.enable()
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["", "program_holds_locals"])
+def test_a_hit_keeps_nothing_alive_past_del(held: bool) -> None:
+    """`del` after a hit frees an object at once, and the program's own `locals()` dictionary is as it was."""
+
+    class Thing:
+        pass
+
+    def f():
+        record = locals() if held else {}
+        before = set(record)
+        thing = Thing()
+        alive = weakref.ref(thing)
+        with cb("x", y=42):
+            y = 1
+        assert y == 42
+        del thing
+        return alive() is None, set(record) == before
+
+    gc.disable()
+    traced = sys.gettrace()
+    sys.settrace(None)  # up to 3.12 a Python tracer of the runner would copy the variables itself
+    try:
+        assert f() == (True, True)
+    finally:
+        sys.settrace(traced)
+        gc.enable()
+
+
+def test_line_profiler_counts_the_lines_after_a_hit() -> None:
+    """A tracer written in C that leaves no mark on frames takes over again after the block."""
+    profiler = pytest.importorskip("line_profiler").LineProfiler()
+
+    def f():
+        x = 0
+        with cb("x", y=42):
+            y = 1
+        x = 2
+        return x, y
+
+    profiler.add_function(f)
+    traced = sys.gettrace()
+    sys.settrace(None)
+    profiler.enable()
+    try:
+        for _ in range(3):
+            f()
+    finally:
+        profiler.disable()
+        sys.settrace(traced)
+    (lines,) = profiler.get_stats().timings.values()
+    first = f.__code__.co_firstlineno
+    assert [(number - first, hits) for number, hits, _ in lines] == [(1, 3), (2, 3), (4, 3), (5, 3)]
+
+
 def test_sixteen_threads_mix_hits_and_misses_in_one_code_object() -> None:
     """Events belong to the code object, which all threads share: each gets exactly its own skips."""
     wrong = []

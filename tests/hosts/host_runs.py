@@ -28,12 +28,11 @@ PATIENCE_S = 120
 
 def environment(folder: Path) -> dict[str, str]:
     """Variables of a run: the reader's own settings away, results and events beside the project."""
-    variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "COV", "JPY_", "MARIMO_"))}
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "COV", "JPY_", "MARIMO_", "MPLBACKEND"))}
     variables |= {
         "BLOCKCACHE_LOG": str(events_file(folder)),
         "RESULTS": str(results_file(folder)),
         "IPYTHONDIR": str(folder.parent / "ipython"),
-        "MPLBACKEND": "agg",
         # Threads that wait busily for each other make a fit ten times slower when other tests run beside it.
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

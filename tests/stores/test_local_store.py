@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -337,6 +338,25 @@ def test_many_processes_write_and_delete_the_same_names(store):
         writer.stderr.close()
     assert_nothing_torn(store)
     assert os.listdir(f"{store.url}/.tmp") == []
+
+
+def test_a_put_survives_deletes_that_keep_removing_its_folder(store):
+    trouble = []
+
+    def work():
+        try:
+            for _ in range(800):
+                store.put("entries/abcdef/e.json", [b"1"])
+                store.delete("entries/abcdef/e.json")
+        except BaseException as error:
+            trouble.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert trouble == []
 
 
 def test_a_killed_writer_leaves_no_torn_file(store):

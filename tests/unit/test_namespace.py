@@ -6,6 +6,7 @@ import asyncio
 import gc
 import subprocess
 import sys
+import threading
 import weakref
 
 import pytest
@@ -283,22 +284,37 @@ def test_many_variables() -> None:
 
 def test_other_variables_are_left_alone() -> None:
     """Writing one name does not write back stale values of others, which a thread may have changed."""
-    shared = 0
+    shared, stop, undone = 0, False, []
 
-    class Changes(dict):
-        """Stands for another thread that changes a shared variable in the middle of the assignment."""
-
-        def items(self):
-            nonlocal shared
-            shared = "changed meanwhile"
-            return super().items()
+    def count():
+        nonlocal shared
+        n = 0
+        while not stop:
+            n += 1
+            shared = n
+            for _ in range(10):
+                len("")  # calls are where threads take turns
+            if shared != n:
+                undone.append(n)
 
     def f():
-        y = 0
-        here().assign(Changes(y=1))
-        return shared, y
+        names, y = here(), 0
+        for i in range(5000):
+            names.assign({"y": i})
+            assert y == i
+        return shared
 
-    assert f() == ("changed meanwhile", 1)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        f()
+    finally:
+        stop = True
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert undone == []
 
 
 def test_a_variable_of_a_function_cannot_be_deleted() -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 import xxhash
 
+from blockcache.analysis.inert import only_reads
 from blockcache.analysis.names import FunctionNode
 
 _SKIPPED = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
@@ -147,7 +148,7 @@ class _Form:
         self.any(node.decorator_list, fields)
         self.any(getattr(node, "type_params", []), fields)
         self._arguments(node.args, annotations, fields)
-        if node.returns is not None and (annotations or not _is_inert(node.returns)):
+        if node.returns is not None and (annotations or not only_reads(node.returns)):
             self.parts.append(" returns=")
             self.node(node.returns, fields)
         outer, self.observed = self.observed, False
@@ -177,7 +178,7 @@ class _Form:
                     self.any(item, fields)
                     continue
                 self.text(item.arg)
-                if item.annotation is not None and (annotations or not _is_inert(item.annotation)):
+                if item.annotation is not None and (annotations or not only_reads(item.annotation)):
                     self.parts.append(":")
                     self.node(item.annotation, fields)
             self.parts.append("]")
@@ -203,9 +204,4 @@ class _Form:
         self.parts.append(")")
 
     def _keeps(self, node: ast.AnnAssign, fields: bool) -> bool:
-        return self.keep_all or fields or not _is_inert(node.annotation)
-
-
-def _is_inert(annotation: ast.AST) -> bool:
-    """Whether evaluating an annotation can do nothing but read names."""
-    return not any(isinstance(n, (ast.Call, ast.NamedExpr, ast.Await)) for n in ast.walk(annotation))
+        return self.keep_all or fields or not only_reads(node.annotation)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from blockcache.analysis.facts import Chain, Facts, Frame, ImportRef
+from blockcache.analysis.inert import runs_nothing
 from blockcache.analysis.names import (
     Bindings,
     Comprehension,
@@ -353,7 +354,7 @@ class _Flow:
 
     def suite(self, statements: Iterable[ast.stmt]) -> None:
         for statement in statements:
-            if self.pending and not _runs_nothing(statement):
+            if self.pending and not runs_nothing(statement):
                 self._flush()
             self.statement(statement)
         self._flush()
@@ -527,14 +528,14 @@ class _Flow:
         reads = self._later(_function_scope(node.args, node.body), lambda: self.suite(node.body))
         if parametrised:
             self.scopes.pop()
-        self._resume(reads, waits=_runs_nothing(node))
+        self._resume(reads, waits=runs_nothing(node))
         self.write(node.name, node.lineno)
 
     def _class(self, node: ast.ClassDef) -> None:
         self.expressions(node.decorator_list)
         parametrised = self._type_parameters(node)
         self.expressions((*node.bases, *node.keywords))
-        quiet = _runs_nothing(node) and self.captured is None and not self.scopes
+        quiet = runs_nothing(node) and self.captured is None and not self.scopes
         loops, self.loops = self.loops, []
         self.scopes.append(_Scope("class", bindings(node.body)))
         if quiet:
@@ -594,39 +595,6 @@ def _pattern_reads(pattern: ast.AST) -> list[ast.AST]:
         else:
             todo.extend(ast.iter_child_nodes(node))
     return found
-
-
-def _runs_nothing(node: ast.AST | None) -> bool:
-    """Whether a statement or expression only binds names, so that no function can be called by it."""
-    match node:
-        case None | ast.Pass() | ast.Global() | ast.Nonlocal() | ast.Constant() | ast.Name():
-            return True
-        case ast.Expr():
-            return isinstance(node.value, ast.Constant)
-        case ast.Assign():
-            return all(isinstance(t, ast.Name) for t in node.targets) and _runs_nothing(node.value)
-        case ast.Tuple() | ast.List():
-            return all(map(_runs_nothing, node.elts))
-        case ast.Lambda():
-            return all(map(_runs_nothing, (*node.args.defaults, *node.args.kw_defaults)))
-        case ast.FunctionDef() | ast.AsyncFunctionDef():
-            parts = (*node.decorator_list, *type_parameters(node), *node.args.defaults, *node.args.kw_defaults)
-            if node.decorator_list:
-                return False
-            annotations = [n for n in (*ast.walk(node.args), node.returns) if isinstance(n, (ast.arg, ast.expr))]
-            return all(map(_runs_nothing, parts)) and not any(
-                isinstance(n, (ast.Call, ast.NamedExpr, ast.Await)) for a in annotations for n in ast.walk(a)
-            )
-        case ast.ClassDef():
-            if node.decorator_list or node.bases or node.keywords or type_parameters(node):
-                return False
-            return all(
-                isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass, ast.Expr))
-                or (isinstance(s, ast.Assign) and isinstance(s.value, ast.Constant))
-                for s in node.body
-            ) and all(map(_runs_nothing, node.body))
-        case _:
-            return False
 
 
 _EXPRESSIONS: dict[type[ast.AST], Callable[[_Flow, Any], None]] = {

@@ -13,7 +13,6 @@ from __future__ import annotations
 import builtins
 import enum
 import functools
-import logging
 import os
 import re
 import sys
@@ -31,8 +30,8 @@ from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.model import Input, Kind
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
-#: Types that carry no result of their own: they count by type, never by content.
-IGNORED = (logging.Logger, logging.LoggerAdapter, type(threading.Lock()), type(threading.RLock()))
+#: Locks and loggers carry no result of their own: they count by type, never by content.
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 #: Builtin functions whose reads of names cannot be known from the code.
 _OPAQUE_READS = frozenset({"eval", "exec", "globals", "__import__", "import_module"})
 _BUILTINS = dict(vars(builtins))
@@ -51,6 +50,11 @@ T = TypeVar("T")
 
 def _digest(parts: Iterable[str]) -> str:
     return xxhash.xxh3_128_hexdigest("\x1f".join(parts).encode("utf-8", "surrogatepass"))
+
+
+def _carries_no_result(value: object) -> bool:
+    logging = sys.modules.get("logging")
+    return isinstance(value, _LOCKS) or (logging is not None and isinstance(value, (logging.Logger, logging.LoggerAdapter)))
 
 
 def _place(code: types.CodeType) -> str:
@@ -103,7 +107,7 @@ class Reach:
         label = self.label(value)
         if label is not None:
             return label
-        if isinstance(value, IGNORED):
+        if _carries_no_result(value):
             return f"ignored {type(value).__qualname__}"
         if chains and self._plain_attributes(value, chains):
             attributes = sorted({chain[0] for chain in chains})

@@ -186,20 +186,16 @@ if sys.version_info >= (3, 12):
         os.register_at_fork(after_in_child=_after_fork)
 
 else:
-    from blockcache.frames.snapshot import Snapshot
 
     class _Before(NamedTuple):
-        """The tracers that were active, and what `locals()` held."""
+        """The tracers that were active."""
 
         system: Any
         local: Any
         opcodes: bool
-        snapshot: Snapshot | None
 
     def _arm(skip: Skip, frame: FrameType) -> bool:
-        # A trace function makes the interpreter refresh the dictionary of `locals()`.
-        snapshot = Snapshot(frame) if frame.f_code.co_flags & 1 else None
-        skip._before = _Before(sys.gettrace(), frame.f_trace, frame.f_trace_opcodes, snapshot)
+        skip._before = _Before(sys.gettrace(), frame.f_trace, frame.f_trace_opcodes)
         frame.f_trace = partial(_on_trace, skip)
         frame.f_trace_opcodes = True
         # Opcode events need a tracer of the system, set from Python: a tracer written in C does not pass them on.
@@ -210,8 +206,6 @@ else:
         before: _Before | None = skip._before
         if before is None:
             return
-        if before.snapshot is not None:
-            before.snapshot.restore()
         frame.f_trace_opcodes = before.opcodes
         if before.local is None:
             del frame.f_trace

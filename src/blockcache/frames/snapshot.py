@@ -22,7 +22,7 @@ _F_FRAME = 24
 _F_LOCALS = 40 if sys.version_info >= (3, 12) else 24
 
 
-class Snapshot:
+class _Snapshot:
     """The dictionary of `locals()` as it is now, to be put back after `frame.f_locals` was read."""
 
     __slots__ = ("_content", "_frame")
@@ -44,7 +44,7 @@ class Snapshot:
 
 def write_slots(frame: FrameType, values: Mapping[str, object]) -> None:
     """Bind variables of a function."""
-    snapshot = Snapshot(frame)
+    snapshot = _Snapshot(frame)
     try:
         variables = frame.f_locals
         # Only the given names: writing back the others could undo what another thread did to a shared cell.
@@ -57,7 +57,7 @@ def write_slots(frame: FrameType, values: Mapping[str, object]) -> None:
 
 def read_slots(frame: FrameType, names: Iterable[str]) -> dict[str, Any]:
     """The values of those variables of a function that are bound."""
-    snapshot = Snapshot(frame)
+    snapshot = _Snapshot(frame)
     try:
         variables = frame.f_locals
         return {name: variables[name] for name in names if name in variables}
@@ -70,9 +70,10 @@ def _kept_locals(frame: FrameType) -> dict[str, Any] | None:
     if not _OFFSETS_HOLD:
         return None
     try:
-        kept: dict[str, Any] = py_object.from_address(_address_of_locals(frame)).value
+        kept = py_object.from_address(_address_of_locals(frame)).value
     except ValueError:  # a null pointer
         return None
+    assert isinstance(kept, dict)
     return kept
 
 

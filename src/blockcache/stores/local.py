@@ -328,10 +328,9 @@ def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
         try:
             return action()
         except FileNotFoundError:
-            try:
+            # A delete may remove a folder above, or this one between makedirs' two looks at it.
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
                 os.makedirs(folder, exist_ok=True)
-            except FileNotFoundError:  # a folder above was deleted in between
-                continue
     return action()
 
 
