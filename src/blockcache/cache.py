@@ -47,6 +47,12 @@ def lookup(
 
     Parameters
     ----------
+    store
+        Where to look.
+    block_name
+        The block's label, to find the nearest entry on a miss.
+    built
+        The key and the live definitions behind it.
     module_globals
         The block's module globals, which become the globals of restored functions.
     may_write

@@ -28,7 +28,9 @@ PATIENCE_S = 120
 
 def environment(folder: Path) -> dict[str, str]:
     """Variables of a run: the reader's own settings away, results and events beside the project."""
-    variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "COV", "JPY_", "MARIMO_", "MPLBACKEND"))}
+    variables = {
+        k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "COV", "JPY_", "MARIMO_", "MPLBACKEND"))
+    }
     variables |= {
         "BLOCKCACHE_LOG": str(events_file(folder)),
         "RESULTS": str(results_file(folder)),

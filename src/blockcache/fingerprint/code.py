@@ -179,7 +179,7 @@ def _constant(value: object) -> str:
 
 def _handlers(code: types.CodeType, offsets: list[int]) -> dict[int, tuple[int, int, bool]]:
     """Index of a step -> (offset of its exception handler, stack depth, whether the place is pushed)."""
-    found = {}
+    found: dict[int, tuple[int, int, bool]] = {}
     if not code.co_exceptiontable:
         return found
     for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]

@@ -126,9 +126,9 @@ class _Distributions:
             for name, folder in _metadata_folders():
                 self._folders.setdefault(_normal(name), folder)
         for name in (top, _HINTS.get(top, top)):
-            folder = self._folders.get(_normal(name))
-            if folder is not None and _provides(folder, top):
-                return folder
+            hinted = self._folders.get(_normal(name))
+            if hinted is not None and _provides(hinted, top):
+                return hinted
         return next((f for f in self._folders.values() if _provides(f, top)), None)
 
 

@@ -54,7 +54,9 @@ def _digest(parts: Iterable[str]) -> str:
 
 def _carries_no_result(value: object) -> bool:
     logging = sys.modules.get("logging")
-    return isinstance(value, _LOCKS) or (logging is not None and isinstance(value, (logging.Logger, logging.LoggerAdapter)))
+    return isinstance(value, _LOCKS) or (
+        logging is not None and isinstance(value, (logging.Logger, logging.LoggerAdapter))
+    )
 
 
 def _place(code: types.CodeType) -> str:

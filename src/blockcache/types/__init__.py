@@ -1,0 +1,1 @@
+"""What blockcache knows of libraries: one file each for fingerprints, one for the codec, loaded when the library is."""
