@@ -94,7 +94,6 @@ class Reach:
         self._home = home
         self._labels: dict[int, str] = {}
         self._kept: list[object] = []  # ids in _labels stay theirs
-        self._docs: dict[str, str] = {}
         self._whole: set[str] = set()
         self._docs_matter = False
 
@@ -138,8 +137,8 @@ class Reach:
     def finish(self) -> None:
         """Add what depends on the whole: docstrings count when anything reached reads docstrings."""
         if self._docs_matter:
-            for label, docs in self._docs.items():
-                self._add("definition", f"{label} (documentation)", docs)
+            for label, definition in self.objects.items():
+                self._add("definition", f"{label} (documentation)", _documentation(definition))
 
     def docs_matter(self) -> None:
         """The block reads docstrings or annotations."""
@@ -313,11 +312,11 @@ class Reach:
             parts += (name, self._cell(f"{label}.{name}", cell, known_facts.free.get(name, ((),))))
         for module, names, level in known_facts.imports:
             self.imported(module, names, level, str(function.__globals__.get("__package__") or ""))
-        parts.append(self._content(label, (function.__defaults__, function.__kwdefaults__)))
+        if function.__defaults__ or function.__kwdefaults__:
+            parts += ("defaults", self._content(label, (function.__defaults__, function.__kwdefaults__)))
         if function.__dict__:
-            parts.append(self._content(label, function.__dict__))
+            parts += ("attributes", self._content(label, function.__dict__))
         self._add("definition", label, _digest(parts), f"function {_place(code)}")
-        self._docs[label] = _digest([known_facts.docs, str(function.__doc__), _annotations(function.__annotations__)])
         return label
 
     def _content(self, name: str, value: object) -> str:
@@ -401,7 +400,6 @@ class Reach:
         file = os.path.basename(str(getattr(module, "__file__", "") or ""))
         line = vars(cls).get("__firstlineno__", line)
         self._add("definition", label, _digest(parts), f"class {file}:{line}" if file and line else "class")
-        self._docs[label] = _digest([str(cls.__doc__)])
         return label
 
     def _member(self, label: str, name: str, member: object) -> str:
@@ -434,6 +432,14 @@ def _importable(function: types.FunctionType) -> bool:
     for part in function.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is function
+
+
+def _documentation(definition: object) -> str:
+    """Digest of what reads as documentation: docstrings, nested ones too, and annotations."""
+    code = getattr(definition, "__code__", None)
+    nested = facts(code).docs if isinstance(code, types.CodeType) else ""
+    annotations = _annotations(getattr(definition, "__annotations__", None))
+    return _digest([str(definition.__doc__), nested, annotations])
 
 
 def _annotations(annotations: object) -> str:

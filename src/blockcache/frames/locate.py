@@ -109,8 +109,8 @@ def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> L
         found = with_deep_recursion(lambda: _find(code, offset, text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         found = None
-    while len(_located) >= _KEPT:
-        _located.pop(next(iter(_located)), None)
+    if len(_located) >= _KEPT:
+        _located.clear()
     _located[id(code), offset] = code, found
     return found
 

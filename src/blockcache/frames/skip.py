@@ -127,9 +127,9 @@ if sys.version_info >= (3, 12):
         if _tool is None or _monitoring.get_tool(_tool) != _TOOL_NAME:
             _tool = next((i for i in _TOOL_IDS if _monitoring.get_tool(i) is None), None)
             if _tool is not None:
-                _monitoring.use_tool_id(_tool, _TOOL_NAME)
                 for event in (_monitoring.events.INSTRUCTION, _monitoring.events.LINE):
                     _monitoring.register_callback(_tool, event, _on_event)
+                _monitoring.use_tool_id(_tool, _TOOL_NAME)  # last: Ctrl-C must not leave it half done
         return _tool
 
     def _silence(code: CodeType) -> None:
