@@ -1,0 +1,41 @@
+"""Entries that earlier versions wrote are read as they were meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xxhash
+
+from blockcache.codec import decode
+from blockcache.codec.pack import open_pack
+from blockcache.model import Key, Manifest
+
+FORMATS = sorted(p for p in Path(__file__).parent.iterdir() if p.is_dir() and p.name.startswith("v"))
+
+
+@pytest.mark.parametrize("folder", FORMATS, ids=lambda p: p.name)
+def test_the_committed_entry_is_read(folder):
+    """Manifest, key digest, blobs, pack, values, identity and views, as they were saved."""
+    manifest = Manifest.from_json((folder / "entry.json").read_bytes())
+    assert manifest.name == "golden" and manifest.deleted == ("gone",)
+    assert Key.of(manifest.key.inputs) == manifest.key, "the digest of a key is derived as it was"
+    blobs = [memoryview(bytearray((folder / f"{b.digest}.blob").read_bytes())) for b in manifest.blobs]
+    for blob, data in zip(manifest.blobs, blobs, strict=True):
+        assert (xxhash.xxh3_128_hexdigest(data), len(data)) == (blob.digest, blob.size_bytes)
+    stream, buffers = open_pack(blobs[0], blobs[1:])
+    values = decode(stream, buffers, resolve={}.__getitem__, module_globals={})
+    assert list(values) == [o.name for o in manifest.outputs]
+    assert values["holder"]["again"] is values["shared"] == [1, 2.5, "drei", None, True]
+    assert values["holder"]["text"] == "é\U0001f40d" and values["holder"]["raw"] == b"\0\xff"
+    values["base"][10] = -1
+    assert values["view"][0] == -1 and values["base"][2999] == 2999
+    assert values["big"].sum() == 1_400_000
+    assert values["when"][0] == np.datetime64("2013-01-01") and np.isnat(values["when"][1])
+
+
+def test_a_manifest_survives_a_round_trip():
+    """Reading what was written gives the same manifest, with odd names too."""
+    manifest = Manifest.from_json((FORMATS[-1] / "entry.json").read_bytes())
+    assert Manifest.from_json(manifest.to_json()) == manifest
