@@ -145,6 +145,9 @@ class cached_block:
         except Exception as error:
             # Whatever goes wrong in here must not keep the program from its result.
             self._trouble(run, error)
+        if isinstance(run.result, Hit) and any(map(run.namespace.is_local, run.result.manifest.deleted)):
+            # The compiler counts on a function's variable staying bound: it cannot be unbound from outside.
+            run.result = Miss("a variable that the block deletes is bound now")
         if isinstance(run.result, Hit):
             run.skip = Skip(frame, entry)
             self._run, self.hit = run, True
@@ -231,7 +234,7 @@ class cached_block:
         self.saved_s = hit.manifest.provenance.duration_s
         self._remember(run, values)
         if run.entry.as_name is not None:
-            values[run.entry.as_name] = self
+            values.setdefault(run.entry.as_name, self)  # a body may bind that name to something else
         run.namespace.assign(values, hit.manifest.deleted)
         self._finish(run, "hit", manifest=hit.manifest, load_s=hit.load_s)
 
@@ -285,7 +288,7 @@ class cached_block:
             # The same object as before: the body left it alone, or bound what is part of the key anyway.
             if not (run.before.get(name, _MISSING) is value and name in run.upstream.bound)
             and name in block.writes
-            and name != run.entry.as_name
+            and value is not self
         }
         return values, tuple(sorted(name for name in run.before if name not in after))
 

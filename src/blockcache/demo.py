@@ -97,6 +97,8 @@ def _run_once(script: Path, folder: Path, name: str) -> tuple[float, list[dict[s
         "BLOCKCACHE_QUIET": "no",
         "BLOCKCACHE_LOG": str(log),
         "MPLBACKEND": "agg",
+        # Beside another busy process, OpenMP threads that wait for each other take ten times as long.
+        "OMP_NUM_THREADS": "1",
     }
     started = time.perf_counter()
     # Its blocks' lines go to our standard error as they come; its own output would stand in the way of --json.

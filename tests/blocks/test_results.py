@@ -157,6 +157,22 @@ async def main():
     return z
 print(list(gen()), asyncio.run(main()))
 """,
+    "the as-name bound again": """
+with cached_block("b") as x:
+    x = 5
+print(x)
+""",
+    "closures over variables that stay": """
+def work(n):
+    scale = 3
+    with cached_block("b"):
+        offset = scale + 1
+        f = lambda x: x * n + scale + offset
+        def g(y):
+            return f(y) + n
+    return f(2), g(3)
+print(work(2), work(5))
+""",
     "nested blocks": """
 with cached_block("outer"):
     a = 1
@@ -247,6 +263,22 @@ REFUSED = {
     "break": ("for i in range(2):\n    with cached_block('b'):\n        break", "break", 4),
     "yield": ("def f():\n    with cached_block('b'):\n        yield 1\nlist(f())", "yield", 4),
     "import star": ("with cached_block('b'):\n    from math import *", "import *", 3),
+    "a closure whose variable is bound again": (
+        "def f():\n    k = 1\n    with cached_block('b'):\n        g = lambda: k\n    k = 2\n    return g()\nf()",
+        "'k'",
+        5,
+    ),
+    "a closure in a loop": (
+        "def f():\n    for k in range(2):\n        with cached_block('b'):\n            g = lambda: k\nf()",
+        "'k'",
+        5,
+    ),
+    "a counter that the body makes": (
+        "def f():\n    n = 0\n    with cached_block('b'):\n        def inc():\n            nonlocal n\n"
+        "            n += 1\n    inc()\n    return n\nf()",
+        "'n'",
+        5,
+    ),
     "del of a local": ("def f():\n    x = 1\n    with cached_block('b'):\n        del x\nf()", "del", 5),
 }
 

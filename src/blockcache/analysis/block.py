@@ -12,6 +12,7 @@ from typing import Protocol
 
 from blockcache.analysis.bound import may_be_bound_before, may_be_deleted_after
 from blockcache.analysis.canonical import canonical_digest
+from blockcache.analysis.cells import shared_and_rebound
 from blockcache.analysis.facts import Chain, Frame, ImportRef
 from blockcache.analysis.names import (
     ScopeNode,
@@ -138,6 +139,9 @@ def _analyse(located: LocatedBlock, code: CodeType) -> Block:
         return before & may_be_deleted_after(body)
 
     refuse_names(body, facts, frame, unbinds, refuse)
+    for name, line in shared_and_rebound(located.scopes, node, code).items():
+        problem = f"a function made in the block shares the variable {name!r}, which is bound again after the block"
+        refuse.at(line, problem, f"Give it the value as a default argument ({name}={name}), or make it after the block")
     context = []
     if private and class_name:
         context.append(f"private names of {class_name}")

@@ -93,8 +93,8 @@ _CONDITIONS = {
     ]
 }
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
-_GOTO = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE", "JUMP"})
-_LEAVES = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
+GOTO = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE", "JUMP"})
+LEAVES = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
 #: What a class body stores about its own place in the file, or for people only.
 _CLASS_TRIVIA = frozenset({"__doc__", "__firstlineno__", "__static_attributes__"})
 _CONSTS, _NAMES = frozenset(dis.hasconst), frozenset(dis.hasname)
@@ -108,8 +108,8 @@ _SHAPE = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
 
 
 @dataclass(slots=True)
-class _Step:
-    """One instruction of the canonical form; ``jump`` is an offset until it is threaded."""
+class Step:
+    """One instruction with its argument resolved; ``jump`` is the offset that it may jump to, or -1."""
 
     op: str
     arg: Any
@@ -117,8 +117,8 @@ class _Step:
     jump: int = -1
 
 
-def _steps(code: types.CodeType) -> list[_Step]:
-    """Instructions with resolved arguments; no caches, no-ops or super-instructions."""
+def steps_of(code: types.CodeType) -> list[Step]:
+    """The instructions of ``code``, without caches and no-ops, super-instructions taken apart."""
     raw, steps, extended = code.co_code, [], 0
     size, at = len(raw), 0
     while at < size:
@@ -135,29 +135,39 @@ def _steps(code: types.CodeType) -> list[_Step]:
             continue
         if number in _JUMPS:
             target = at - 2 * arg if "BACKWARD" in op else at + 2 * arg
-            steps.append(_Step(op, None, start, target))
+            steps.append(Step(op, None, start, target))
         elif op == "RETURN_CONST":
-            steps.append(_Step("LOAD_CONST", code.co_consts[arg], start))
-            steps.append(_Step("RETURN_VALUE", None, start))
+            steps.append(Step("LOAD_CONST", code.co_consts[arg], start))
+            steps.append(Step("RETURN_VALUE", None, start))
         elif op in _PAIRS:
             first, second = _PAIRS[op]
-            steps.append(_Step(first, code._varname_from_oparg(arg >> 4), start))  # type: ignore[attr-defined]
-            steps.append(_Step(second, code._varname_from_oparg(arg & 15), start))  # type: ignore[attr-defined]
+            steps.append(Step(first, code._varname_from_oparg(arg >> 4), start))  # type: ignore[attr-defined]
+            steps.append(Step(second, code._varname_from_oparg(arg & 15), start))  # type: ignore[attr-defined]
         elif number in _CONSTS:
-            steps.append(_Step(op, code.co_consts[arg], start))
+            steps.append(Step(op, code.co_consts[arg], start))
         elif number in _NAMES:
             shift = _SHIFTED_NAMES.get(op, 0)
-            steps.append(_Step(op, code.co_names[arg >> shift], start))
+            steps.append(Step(op, code.co_names[arg >> shift], start))
         elif number in _LOCALS:
-            steps.append(_Step(op, code._varname_from_oparg(arg), start))  # type: ignore[attr-defined]
+            steps.append(Step(op, code._varname_from_oparg(arg), start))  # type: ignore[attr-defined]
         else:
-            steps.append(_Step(op, arg, start))
+            steps.append(Step(op, arg, start))
     return steps
 
 
-def _without_trivia(steps: list[_Step]) -> list[_Step]:
+def places(code: types.CodeType, steps: list[Step]) -> dict[int, int]:
+    """Offset -> index of the step there; an instruction that was left out stands for the next one that was not."""
+    found, index = {}, 0
+    for at in range(0, len(code.co_code) + 2, 2):
+        while index < len(steps) and steps[index].offset < at:
+            index += 1
+        found[at] = index
+    return found
+
+
+def _without_trivia(steps: list[Step]) -> list[Step]:
     """A class body's steps without its docstring, first line and list of attributes."""
-    kept: list[_Step] = []
+    kept: list[Step] = []
     for step in steps:
         if step.op == "STORE_NAME" and step.arg in _CLASS_TRIVIA and kept and kept[-1].op == "LOAD_CONST":
             kept.pop()
@@ -189,19 +199,14 @@ def _handlers(code: types.CodeType, offsets: list[int]) -> dict[int, tuple[int, 
     return found
 
 
-def _graph(code: types.CodeType, steps: list[_Step]) -> str:
+def _graph(code: types.CodeType, steps: list[Step]) -> str:
     """The control-flow graph from the entry as text, in an order that does not depend on layout."""
     offsets = [s.offset for s in steps]
-    place: dict[int, int] = {}
-    index = 0
-    for at in range(0, len(code.co_code) + 2, 2):  # a dropped instruction stands for the next kept one
-        while index < len(offsets) and offsets[index] < at:
-            index += 1
-        place[at] = index
+    place = places(code, steps)
 
     def thread(at: int) -> int:
         index, seen = place[at], set()
-        while index < len(steps) and steps[index].op in _GOTO and index not in seen:
+        while index < len(steps) and steps[index].op in GOTO and index not in seen:
             seen.add(index)
             index = place[steps[index].jump]
         return index
@@ -212,7 +217,7 @@ def _graph(code: types.CodeType, steps: list[_Step]) -> str:
         after = i + 1
         if after < len(steps) and offsets[after] != step.offset:  # not the second half of one instruction
             after = thread(offsets[after])
-        if step.op in _LEAVES:
+        if step.op in LEAVES:
             successors.append(())
         elif step.op in _CONDITIONS:
             target = thread(step.jump)
@@ -256,7 +261,7 @@ def _frozen(reads: dict[str, set[Chain]]) -> dict[str, tuple[Chain, ...]]:
     return {name: tuple(sorted(chains)) for name, chains in sorted(reads.items())}
 
 
-def _reads(steps: list[_Step]) -> Iterable[tuple[str, str, Chain]]:
+def _reads(steps: list[Step]) -> Iterable[tuple[str, str, Chain]]:
     """(operation, name, attribute chain) of each read of a global or free name."""
     for i, step in enumerate(steps):
         if step.op in _GLOBAL_READS or step.op in _FREE_READS:
@@ -269,7 +274,7 @@ def _reads(steps: list[_Step]) -> Iterable[tuple[str, str, Chain]]:
             yield step.op, step.arg, tuple(chain)
 
 
-def _imports(steps: list[_Step]) -> Iterable[tuple[str, tuple[str, ...] | None, int]]:
+def _imports(steps: list[Step]) -> Iterable[tuple[str, tuple[str, ...] | None, int]]:
     for i, step in enumerate(steps):
         if step.op == "IMPORT_NAME":
             level, names = steps[i - 2].arg, steps[i - 1].arg
@@ -282,7 +287,7 @@ def _docstring(code: types.CodeType) -> str:
 
 
 def _examine(code: types.CodeType) -> CodeFacts:
-    steps = _steps(code)
+    steps = steps_of(code)
     is_function = bool(code.co_flags & 2)  # CO_NEWLOCALS: neither a module nor a class body
     if not is_function:
         steps = _without_trivia(steps)
