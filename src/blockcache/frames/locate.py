@@ -1,9 +1,10 @@
 """The `with` statement that a frame is entering, found in its source and checked against the running code.
 
-Finding is by line: a compound statement begins a logical line, so no two
-`with` statements start on one line and no other statement shares the lines of
-one. Only the item is told apart by column, or by order where the columns are
-missing (``-X no_debug_ranges``).
+Finding is up to `executing`. Where it cannot tell (no column positions, a cell
+that a host took out of its function), it is by line: a compound statement begins
+a logical line, so no two `with` statements start on one line and no other
+statement shares the lines of one. The item is told apart by column, or by order
+where the columns are missing (``-X no_debug_ranges``).
 
 Checking is by meaning: the statement is compiled again, and the instructions
 on its lines (operations, names, constants, jumps, exception handlers) must be
@@ -106,7 +107,7 @@ def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> L
     if text is None:
         return None
     try:
-        found = with_deep_recursion(lambda: _find(code, offset, text))
+        found = with_deep_recursion(lambda: _find(code, offset, text, *_by_executing(frame, text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         found = None
     if len(_located) >= _KEPT:
@@ -120,8 +121,21 @@ def _parse(text: str) -> ast.Module:
     return ast.parse(text)
 
 
-def _find(code: CodeType, offset: int, text: str) -> Located | None:
-    tree = _parse(text)
+def _by_executing(frame: FrameType, text: str) -> tuple[ast.Module | None, WithNode | None]:
+    """The tree and the statement as `executing` finds them; None where it cannot (no columns, a cell taken out)."""
+    from executing import Source  # takes longer to import than most hits take
+
+    source = Source.for_frame(frame)
+    if source.tree is None or source.text != text:
+        return None, None
+    node = source.executing(frame).node
+    return source.tree, node if isinstance(node, (ast.With, ast.AsyncWith)) else None
+
+
+def _find(
+    code: CodeType, offset: int, text: str, tree: ast.Module | None = None, known: WithNode | None = None
+) -> Located | None:
+    tree = tree or _parse(text)
     enters = _enters(code)
     line = next((p[0] for at, p in enters if at == offset), None)
     if line is None:
@@ -129,6 +143,8 @@ def _find(code: CodeType, offset: int, text: str) -> Located | None:
     for path in _paths(tree.body, line, ()):
         node = path[-1]
         assert isinstance(node, (ast.With, ast.AsyncWith))
+        if known is not None and node is not known:
+            continue
         item = _item(node, enters, offset, line)
         around = [n for n in path if isinstance(n, _SCOPES)]
         scopes = _running_scopes(code, around)
