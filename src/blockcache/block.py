@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import warnings
@@ -42,6 +43,8 @@ class _Run:
     upstream: key.Upstream | None = None
     result: Lookup = field(default_factory=lambda: Miss(""))
     before: Mapping[str, object] = field(default_factory=dict)
+    loaded: frozenset[str] = frozenset()
+    set_aside: dict[str, object] = field(default_factory=dict)
     skip: Skip | None = None
     problem: str = ""
 
@@ -157,23 +160,35 @@ class cached_block:
         if chosen.mode == "frozen":
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
+        run.loaded = frozenset(sys.modules)
+        # Out of sight, so that afterwards it can be told whether this run bound them.
+        run.namespace.assign({}, run.set_aside)
         run.before = run.namespace.get_many(block.writes | block.deletes)
         self._run = run
         return self
 
     def _look_up(self, run: _Run) -> None:
         """Build the key, and find and decode its entry."""
-        bound = run.namespace.get_many(key.upstream_names(run.block))
-        own = _bound_by.get((id(run.namespace.globals), self.name), {})
-        for name, made in own.items():
-            # The body does not read it and an earlier run of this block bound it: as good as unbound,
-            # or running a notebook's cell twice would miss.
-            if name in bound and name not in run.block.reads and id(bound[name]) == made:
-                del bound[name]
+        names = key.upstream_names(run.block)
         in_module = run.namespace.is_module
-        local = frozenset() if in_module else frozenset(name for name in bound if run.namespace.is_local(name))
-        run.upstream = key.Upstream(bound, local, run.namespace.globals)
-        run.built = key.build(run.block, run.upstream)
+        own = _bound_by.get((id(run.namespace.globals), self.name), {}) if in_module else {}
+        bound = run.namespace.get_many(names)
+        bound |= run.namespace.get_many(key.spoken_names(run.block, bound))
+        # The body does not read them and an earlier run of this block bound them: as good as unbound,
+        # or running a notebook's cell twice would miss.
+        run.set_aside = {
+            name: value for name, value in bound.items() if name not in run.block.reads and own.get(name) == id(value)
+        }
+        while True:
+            kept = {name: value for name, value in bound.items() if name not in run.set_aside}
+            local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))
+            run.upstream = key.Upstream(kept, local, run.namespace.globals)
+            run.built = key.build(run.block, run.upstream)
+            read_by_helpers = [i.name for i in run.built.key.inputs if i.kind == "value" and i.name in run.set_aside]
+            if not read_by_helpers:
+                break
+            for name in read_by_helpers:
+                del run.set_aside[name]
         self.key = run.built.key.digest
         if run.settings.mode == "refresh":
             run.result = Miss("refresh")
@@ -201,9 +216,12 @@ class cached_block:
     def _warn(self, run: _Run) -> None:
         if (self.name, run.problem) not in _warned:
             _warned.add((self.name, run.problem))
-            warnings.warn_explicit(
-                f"block {self.name!r}: {run.problem}", CacheWarning, run.frame.f_code.co_filename, run.line
-            )
+            # Under `-W error` a warning must not cost the program its result: the line says it, and the log;
+            # who wants an error sets `strict`.
+            with contextlib.suppress(CacheWarning):
+                warnings.warn_explicit(
+                    f"block {self.name!r}: {run.problem}", CacheWarning, run.frame.f_code.co_filename, run.line
+                )
 
     # -- leaving ---------------------------------------------------------------------------
 
@@ -241,6 +259,9 @@ class cached_block:
     def _keep(self, run: _Run, kind: type[BaseException] | None) -> None:
         """The body ran: save what it did."""
         ran_s = time.perf_counter() - run.started
+        after = run.namespace.get_many(run.block.writes | run.block.deletes)
+        if not run.skip:
+            run.namespace.assign({name: value for name, value in run.set_aside.items() if name not in after})
         manifest = None
         save_started = time.perf_counter()
         if run.skip is not None:
@@ -250,7 +271,7 @@ class cached_block:
             run.problem = f"the body raised {kind.__name__}"
         elif run.built is not None and not run.problem and run.settings.mode not in ("readonly", "frozen"):
             try:
-                manifest = self._save(run, ran_s)
+                manifest = self._save(run, after, ran_s)
             except Exception as error:
                 self._trouble_saving(run, error)
         self._finish(run, "miss", manifest=manifest, save_s=time.perf_counter() - save_started)
@@ -260,9 +281,9 @@ class cached_block:
         self._trouble(run, error)
         run.result = result  # why it missed is still true
 
-    def _save(self, run: _Run, ran_s: float) -> Manifest | None:
+    def _save(self, run: _Run, after: Mapping[str, object], ran_s: float) -> Manifest:
         assert run.built is not None and run.upstream is not None
-        changed = key.changed_by_body(run.block, run.upstream, run.built.key)
+        changed = key.changed_by_body(run.block, run.upstream, run.built.key, run.loaded)
         if changed:
             # A hit would lose the change. Restoring it into the same object is not there yet.
             names = ", ".join(sorted(changed))
@@ -271,26 +292,26 @@ class cached_block:
             )
         if not run.block.source and not left_at_end(run.frame, run.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
-        values, deleted = self._outcome(run)
-        self._remember(run, values)
-        return cache.save(
-            _store(run), self.name, run.built, values, deleted, _provenance(run, ran_s), run.namespace.globals
-        )
-
-    def _outcome(self, run: _Run) -> tuple[dict[str, object], tuple[str, ...]]:
-        """Names that the body bound or rebound with their values, and names that it deleted."""
-        assert run.upstream is not None
-        block = run.block
-        after = run.namespace.get_many(block.writes | block.deletes)
         values = {
             name: value
             for name, value in after.items()
             # The same object as before: the body left it alone, or bound what is part of the key anyway.
             if not (run.before.get(name, _MISSING) is value and name in run.upstream.bound)
-            and name in block.writes
+            and name in run.block.writes
             and value is not self
         }
-        return values, tuple(sorted(name for name in run.before if name not in after))
+        deleted = tuple(sorted(name for name in run.before if name not in after))
+        self._remember(run, values)
+        return cache.save(
+            _store(run),
+            self.name,
+            run.built,
+            values,
+            deleted,
+            _submodules(run, values),
+            _provenance(run, ran_s),
+            run.namespace.globals,
+        )
 
     def _remember(self, run: _Run, values: Mapping[str, object]) -> None:
         if not run.namespace.is_module:
@@ -390,6 +411,19 @@ def _store(run: _Run) -> Store:
     if found is None:
         found = _stores[path] = LocalStore(path)
     return found
+
+
+def _submodules(run: _Run, values: Mapping[str, object]) -> tuple[str, ...]:
+    """Modules that ``import a.b`` in the body has loaded: binding ``a`` again does not load them."""
+    return tuple(
+        sorted(
+            {
+                ref.module
+                for ref in run.block.imports
+                if ref.attribute is None and "." in ref.module and ref.name in values and ref.module in sys.modules
+            }
+        )
+    )
 
 
 def _provenance(run: _Run, ran_s: float) -> Provenance:

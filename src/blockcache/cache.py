@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +11,7 @@ import xxhash
 
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
-from blockcache.errors import IntegrityError
+from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.model import Blob, Hit, Key, Lookup, Manifest, Miss, Output, Provenance, compare
@@ -21,6 +23,9 @@ _ONLY_ENTRY = "entry"
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
 _NEAREST_OF = 8
+#: What a folder's name may have on most file systems.
+_LONGEST_FOLDER_BYTES = 255
+_SHORTENED_BYTES = 100
 
 
 def entry_name(key: Key) -> str:
@@ -34,10 +39,26 @@ def label_name(block_name: str, key: Key) -> str:
 
 
 def label_folder(block_name: str) -> str:
-    """The folder of a block name's pointers; quoted, so that a name may have any characters."""
+    """The folder of a block name's pointers: quoted, and shortened where it is too long, so that any text is a name."""
     from urllib.parse import quote  # costs more to import than a hit takes, and a hit does not need it
 
-    return f"names/{quote(block_name, safe=' ')}"
+    folder = quote(block_name, safe=" ", errors="surrogatepass")
+    if folder in (".", ".."):
+        folder = folder.replace(".", "%2E")
+    if len(folder) > _LONGEST_FOLDER_BYTES:
+        # Quoting leaves no "=" behind, so no other name has this folder.
+        folder = f"{folder[:_SHORTENED_BYTES]}={xxhash.xxh3_128_hexdigest(_encoded(block_name))}"
+    return f"names/{folder}"
+
+
+def _encoded(block_name: str) -> bytes:
+    return block_name.encode("utf-8", "surrogatepass")
+
+
+def _point(store: Store, block_name: str, key: Key) -> None:
+    """Lead from a block's name to a key; a shortened folder does not tell the name, so the pointer does."""
+    pointer = label_name(block_name, key)
+    store.put(pointer, [_encoded(block_name) if "=" in pointer else b""])
 
 
 def lookup(
@@ -75,13 +96,23 @@ def lookup(
     if manifest.key.digest != built.key.digest:
         raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
     blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    for module in manifest.imports:
+        _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
     values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
-        store.put(label_name(block_name, built.key), [b""])  # a renamed block is found under its new name too
+        _point(store, block_name, built.key)  # a renamed block is found under its new name too
     return Hit(manifest, values, time.perf_counter() - started)
+
+
+def _import(module: str) -> None:
+    if module not in sys.modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 
 
 def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
@@ -133,6 +164,7 @@ def save(
     built: Built,
     values: Mapping[str, object],
     deleted: tuple[str, ...],
+    imports: tuple[str, ...],
     provenance: Provenance,
     module_globals: dict[str, object],
 ) -> Manifest:
@@ -161,7 +193,7 @@ def save(
         blobs=tuple(blobs),
         provenance=provenance,
     )
-    store.put(label_name(block_name, built.key), [b""])
+    _point(store, block_name, built.key)
     store.put(entry_name(built.key), [manifest.to_json()])
     return manifest
 

@@ -202,8 +202,21 @@ def _labels(store: Store) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in store.list("names"):
         folder, _, digest = path.rpartition("/")
-        found.setdefault(digest, []).append(unquote(folder.rpartition("/")[2]))
+        name = _name(store, folder.rpartition("/")[2], path)
+        if name is not None:
+            found.setdefault(digest, []).append(name)
     return found
+
+
+def _name(store: Store, folder: str, path: str) -> str | None:
+    """The block name that a pointer stands for; None when it cannot be told."""
+    try:
+        if "=" not in folder:
+            return unquote(folder, errors="surrogatepass")
+        data = store.get(path)  # a shortened name
+        return None if data is None else str(data, "utf-8", "surrogatepass")
+    except (StoreError, UnicodeDecodeError):
+        return None
 
 
 def _folder(path: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from blockcache.analysis import Block
 from blockcache.errors import FingerprintError
+from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, words
 from blockcache.fingerprint.reach import Reach
 from blockcache.model import Input, Key, compare
 
+#: Calls that look up names written in a text, in the frame of their caller: then every word of the block may be read.
+_SPEAKS = re.compile(r"\b(?:query|eval|sql)\s*\(")
 _PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -59,30 +63,59 @@ def upstream_names(block: Block) -> frozenset[str]:
     Besides the names that the body reads, these are the names that it binds or deletes on some paths
     only: where such a path is not taken, the binding from before is the result.
     """
-    return frozenset(block.reads) | (block.writes - block.definite) | block.deletes
+    names = frozenset(block.reads) | (block.writes - block.definite) | block.deletes
+    # An annotated assignment in a module writes there; nothing that a body computes comes from it.
+    return names - {"__annotations__"}
 
 
-def build(block: Block, upstream: Upstream) -> Built:
+def spoken_names(block: Block, bound: Mapping[str, object]) -> frozenset[str]:
+    """Further names that may be read, because a text that is looked up in the frame may say them.
+
+    That text may be in the block or in a value that it reads.
+    """
+    if not _SPEAKS.search(block.source):
+        return frozenset()
+    texts = [block.source, *(value for value in bound.values() if isinstance(value, str))]
+    return frozenset(words(texts)) - frozenset(bound)
+
+
+def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = None) -> Built:
     """The key of ``block`` as its inputs stand now.
+
+    Parameters
+    ----------
+    block
+        What the body is and reads.
+    upstream
+        What its names are bound to.
+    loaded
+        Names of the modules that count as loaded; by default those that are.
 
     Raises
     ------
     FingerprintError
         When an input has no content to take a fingerprint of; ``path`` names it.
     """
-    if block.dynamic:
-        what, line = block.dynamic[0]
-        raise FingerprintError(f"line {line} uses {what}: what it reads cannot be known", path=what)
-    reach = Reach(upstream.globals)
-    if block.reads_doc:
-        reach.docs_matter()
-    for name in sorted(upstream_names(block)):
-        if name not in upstream.bound:
-            if not hasattr(builtins, name):
-                reach.unbound(name)
-            continue
-        # A local of a function is not the global of the same name that a helper may read.
+    opaque = [what for what, _ in block.dynamic]
+    for name, chains in block.reads.items():
+        opaque += [part for chain in chains for part in chain if part in OPAQUE_ATTRIBUTES]
+        opaque += ["sys.modules"] if name == "sys" and any(chain[:1] == ("modules",) for chain in chains) else []
+    if opaque:
+        what = f"the body uses {', '.join(dict.fromkeys(opaque))}: what it reads cannot be known"
+        raise FingerprintError(what, path=opaque[0])
+    reach = Reach(upstream.globals, loaded)
+    reach.docs_matter = block.reads_doc
+    reach.subclasses_matter = "__subclasses__" in block.source
+    for name in sorted(upstream_names(block).union(upstream.bound)):
+        # A local of a function is not the global of the same name that a helper may read; neither is a name
+        # that the body does not read, but may leave as it was.
         path = f"{name} (local)" if name in upstream.local else name
+        if name in block.writes and name not in block.reads:
+            path += " (before)"
+        if name not in upstream.bound:
+            if name in block.writes or name in block.deletes or (name in block.reads and not hasattr(builtins, name)):
+                reach.unbound(path)
+            continue
         label = reach.read(path, upstream.bound[name], block.reads.get(name, ((),)))
         if ("value", path) not in reach.inputs:
             # What the name is bound to; what that is, is an input of its own.
@@ -95,14 +128,14 @@ def build(block: Block, upstream: Upstream) -> Built:
     return Built(Key.of(inputs), reach.objects, reach.known_label)
 
 
-def changed_by_body(block: Block, upstream: Upstream, before: Key) -> list[str]:
+def changed_by_body(block: Block, upstream: Upstream, before: Key, loaded: Collection[str]) -> list[str]:
     """What the body changed in place: inputs that are no longer what they were when the key was built.
 
-    Names that the body binds are results, not changes.
+    Names that the body binds are results, not changes; ``loaded`` are the modules loaded before the body.
     """
     try:
-        after = build(block, upstream).key
+        after = build(block, upstream, loaded).key
     except FingerprintError as error:
         return [error.path]
     roots = (d.name for d in compare(after.inputs, before.inputs))
-    return [name for name in roots if name.partition(".")[0] not in block.writes]
+    return [name for name in roots if name.partition(".")[0].partition(" ")[0] not in block.writes]

@@ -134,6 +134,8 @@ class Manifest:
         The key that the entry answers.
     outputs, deleted
         Names that the body bound or rebound, and names that it deleted.
+    imports
+        Submodules that the body imported (``import a.b``), to be imported again on a hit.
     blobs
         The bytes that the entry needs: the pack first, then large buffers in the order
         in which the pack refers to them.
@@ -145,6 +147,7 @@ class Manifest:
     deleted: tuple[str, ...]
     blobs: tuple[Blob, ...]
     provenance: Provenance
+    imports: tuple[str, ...] = ()
     format: int = FORMAT
 
     @property
@@ -164,6 +167,7 @@ class Manifest:
             "inputs": [list(i) for i in self.key.inputs],
             "outputs": [[o.name, o.type, o.summary] for o in self.outputs],
             "deleted": [[n] for n in self.deleted],
+            "imports": [[n] for n in self.imports],
             "blobs": [[b.digest, b.size_bytes] for b in self.blobs],
         }
         parts = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in head.items()]
@@ -205,6 +209,7 @@ class Manifest:
                 deleted=tuple(n for (n,) in raw["deleted"]),
                 blobs=tuple(Blob(d, s) for d, s in raw["blobs"]),
                 provenance=Provenance(**raw["provenance"]),
+                imports=tuple(n for (n,) in raw["imports"]),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"not a manifest: {type(error).__name__}: {error}") from error
@@ -214,9 +219,9 @@ class Manifest:
 
     def _has_right_types(self) -> bool:
         made = self.provenance
-        texts = [self.name, self.key.digest, made.made_at, made.file, made.host, made.python, made.user, *self.deleted]
+        texts = [self.name, self.key.digest, made.made_at, made.file, made.host, made.python, made.user]
         texts += [text for o in self.outputs for text in (o.name, o.type, o.summary)]
-        texts += [blob.digest for blob in self.blobs]
+        texts += [*self.deleted, *self.imports, *(blob.digest for blob in self.blobs)]
         sizes = [blob.size_bytes for blob in self.blobs]
         return (
             bool(sizes)

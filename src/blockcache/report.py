@@ -413,18 +413,20 @@ def print_line(event: BlockFinished) -> None:
 
 
 def log_record(event: BlockFinished) -> None:
-    """Records of the logger ``blockcache``: INFO for the outcome, WARNING for trouble, DEBUG for each difference."""
+    """Records of the logger ``blockcache``: the line, trouble in full, and each difference.
+
+    All are DEBUG: the line and the warning have said it, and a program that prints its own INFO shall not see it twice.
+    """
     logging = sys.modules.get("logging")
     if logging is None:  # nobody can have asked for records, and the import would cost more than a hit
         return
     logger = logging.getLogger("blockcache")
-    if not logger.handlers:  # else the last-resort handler prints warnings to standard error a second time
+    if not logger.handlers:  # as libraries do: nothing is printed that nobody asked for
         logger.addHandler(logging.NullHandler())
-    if event.problem:
-        logger.warning("%s: %s", event.name, event.problem)
-    if logger.isEnabledFor(logging.INFO):
-        logger.info("%s", line(event))
     if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("%s", line(event))
+        if event.problem:
+            logger.debug("%s: %s", event.name, event.problem)
         for difference in event.differences:
             logger.debug("%s: %s", event.name, cause(difference))
 

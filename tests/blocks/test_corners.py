@@ -159,6 +159,14 @@ VALUES: dict[str, tuple[str, str]] = {
         "__import__('pickle').loads(__import__('pickle').dumps(f)) is f, typing.get_type_hints(f), f.__doc__, "
         "K.__annotations__, f.__globals__ is globals()",
     ),
+    "dict that is its own attributes": (
+        "class AD(dict):\n    def __init__(self, **k):\n        super().__init__(**k)\n        self.__dict__ = self\nv = AD(q=2)\nv.q = 3",
+        "v, v.__dict__ is v",
+    ),
+    "attributes by __getattr__": (
+        "class G:\n    def __init__(self): self.d = {'a': 1}\n    def __getattr__(self, n): return self.d[n]\nv = G()",
+        "v.a",
+    ),
 }
 
 #: The same for values whose restore is wrong today.
@@ -183,16 +191,6 @@ FAILING_VALUES: dict[str, tuple[str, str, str]] = {
         "__qualname__ of a nested class is lost",
         "class A:\n    class B: pass\nv = A.B()",
         "A.B.__qualname__",
-    ),
-    "dict that is its own attributes": (
-        "the idiom self.__dict__ = self: a restored one is two dicts, and another input of the next block",
-        "class AD(dict):\n    def __init__(self, **k):\n        super().__init__(**k)\n        self.__dict__ = self\nv = AD(q=2)\nv.q = 3",
-        "v, v.__dict__ is v",
-    ),
-    "attributes by __getattr__": (
-        "RecursionError on every load: saved in vain each time",
-        "class G:\n    def __init__(self): self.d = {'a': 1}\n    def __getattr__(self, n): return self.d[n]\nv = G()",
-        "v.a",
     ),
     "the one nan": ("numpy's and math's nan are found by identity", "v = [1.0, math.nan]", "math.nan in v"),
     "singledispatch": (
@@ -622,6 +620,62 @@ with cached_block("c"):
     v = d.select(e), t.num_rows, m.sum()
 print(d, lazy.collect(), v, t.schema.metadata, part, k.nnz, nd.mean())
 """,
+    "closed files of every kind": """
+import io, pathlib
+with cached_block("b"):
+    pathlib.Path("closed").write_bytes(b"a\\r\\nb\\n")
+    files = []
+    for mode in ("r", "w", "a", "r+", "w+", "rb", "wb", "ab", "rb+", "wb+", "ab+"):
+        with open("closed", mode, 0 if mode == "ab+" else -1, **({} if "b" in mode else {"encoding": "latin-1"})) as f:
+            if "b" not in mode and "r" in mode: f.read()
+        files.append(f)
+    with open("closed", "rb", 0) as raw: pass
+    with open(pathlib.Path("closed")) as text: pass
+    buffer = text.buffer
+def used(f, name, *a):
+    try: return getattr(f, name)(*a)
+    except (ValueError, io.UnsupportedOperation) as e: return repr(e)
+for f in [*files, raw, text]:
+    print(f, type(f).__name__, f.closed, f.name, f.mode, getattr(f, "encoding", 0), getattr(f, "newlines", 0),
+        [used(f, *how) for how in (["read"], ["fileno"], ["readable"], ["close"], ["seek", 0], ["__enter__"])])
+print(text.buffer is buffer, raw.closefd)
+""",
+    "with open(...) as f": """
+with cached_block("b"):
+    with open(__file__) as f:
+        n = len(f.read())
+print(n > 9, f.closed)
+""",
+    "a file as a later item": """
+with cached_block("b"), open(__file__) as f:
+    n = len(f.read())
+print(n > 9)
+""",
+    "load_iris and a block on it": """
+from sklearn.datasets import load_iris
+with cached_block("b"):
+    iris = load_iris()
+with cached_block("c"):
+    s = iris["target"].sum()
+print(s)
+""",
+    "long names of blocks": """
+for name in ("лучшие признаки для модели продаж в этом году", "x" * 300, "é" * 300, ".", "..", "\\udc80"):
+    with cached_block(name):
+        y = len(name)
+    print(y)
+""",
+    "logging.basicConfig(level=INFO)": """
+import logging
+logging.basicConfig(level=logging.INFO)
+try:
+    with cached_block('b'):
+        y = 1
+    print(y)
+finally:
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
+""",
 }
 
 if sys.version_info >= (3, 12):
@@ -648,14 +702,6 @@ FAILING_FORMS: dict[str, tuple[str, str]] = {
     "an annotated assignment at the top of a module": (
         "__annotations__ counts as changed in place, so a typed script never saves",
         'with cached_block("b"):\n    x: int = 1\nprint(x, __annotations__)\n',
-    ),
-    "with open(...) as f": (
-        "the closed file keeps the block from being saved",
-        'with cached_block("b"):\n    with open(__file__) as f:\n        n = len(f.read())\nprint(n > 9, f.closed)\n',
-    ),
-    "a file as a later item": (
-        "the closed file keeps the block from being saved",
-        'with cached_block("b"), open(__file__) as f:\n    n = len(f.read())\nprint(n > 9)\n',
     ),
     "a pool of threads": (
         "the finished executor and its futures keep the block from being saved",
@@ -689,11 +735,6 @@ FAILING_FORMS: dict[str, tuple[str, str]] = {
         '    decimal.getcontext().prec = 5\nprint(os.environ.pop("ADV", None), "/nowhere" in sys.path, decimal.getcontext().prec)\n'
         "decimal.getcontext().prec = 28\n",
     ),
-    "load_iris and a block on it": (
-        "a restored Bunch has another fingerprint than the one that was saved: the next block runs again",
-        'from sklearn.datasets import load_iris\nwith cached_block("b"):\n    iris = load_iris()\nwith cached_block("c"):\n'
-        '    s = iris["target"].sum()\nprint(s)\n',
-    ),
     "a groupby object of pandas": (
         "using an upstream one fills its caches, which counts as a change in place",
         "import pandas as pd\ngroup = pd.DataFrame({'c': list('aab'), 'f': [1, 2, 3]}).groupby('c')\n"
@@ -708,16 +749,6 @@ FAILING_FORMS: dict[str, tuple[str, str]] = {
         "filling it counts as a change in place, and the warning names five things",
         "import functools\nclass A:\n    @functools.cached_property\n    def big(self): return 6\na = A()\n"
         'with cached_block("b"):\n    v = a.big\nprint(v)\n',
-    ),
-    "long names of blocks": (
-        "names of more than 255 bytes when quoted, '.' and '..' are never saved",
-        'for name in ("лучшие признаки для модели продаж в этом году", "x" * 300, ".", ".."):\n'
-        "    with cached_block(name):\n        y = len(name)\n    print(y)\n",
-    ),
-    "logging.basicConfig(level=INFO)": (
-        "the line is printed twice: by the report and by the root logger",
-        "import logging\nlogging.basicConfig(level=logging.INFO)\ntry:\n    with cached_block('b'):\n        y = 1\n    print(y)\n"
-        "finally:\n    logging.getLogger().handlers.clear()\n    logging.getLogger().setLevel(logging.WARNING)\n",
     ),
     "a view and its base, read-only": (
         "both are read-only again, but the view's base is not the array",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blockcache import catalogue
+from blockcache import cache, catalogue
 from blockcache.model import Blob, Input, Key, Manifest, Output, Provenance
 from blockcache.stores.local import LocalStore
 
@@ -129,3 +129,43 @@ def test_clearing_leaves_nothing(store):
     store.put(f"blobs/{B3}", [b"\0" * 5])
     assert catalogue.clear(store) == catalogue.Removed(2, 2, 15)
     assert _names(store, "names", "entries", "blobs") == set()
+
+
+NAMES = [
+    "a/b",
+    ".",
+    "..",
+    "...",
+    ".x",
+    "x" * 255,
+    "x" * 256,
+    "é" * 300,
+    "é" * 299 + "e",
+    "\udc80 \ud83d",
+    "a=b",
+    "%41",
+    " ",
+]
+
+
+def test_any_text_names_a_folder_and_is_found_again(store):
+    """Too long, dots, half characters: the name comes back, also where only the pointer has it (a renamed block)."""
+    path = _save(store, "first", 1, {B1: 10}, entry="entry")
+    digest = path.split("/")[1]
+    folders = {name: cache.label_folder(name) for name in NAMES}
+    assert len(set(folders.values())) == len(NAMES)
+    key = catalogue.read(store).entries[0].manifest.key
+    for name in NAMES:
+        assert len(folders[name]) <= len("names/") + 255
+        cache._point(store, name, key)
+        assert store.exists(cache.label_name(name, key))
+    assert [m.key.digest for m in cache.entries_of(store, NAMES[7])] == [digest]
+    assert catalogue.read(store).names == tuple(sorted(["first", *NAMES]))
+
+
+def test_a_foreign_folder_among_the_names_is_no_error(store):
+    path = _save(store, "first", 1, {B1: 10}, entry="entry")
+    digest = path.split("/")[1]
+    for folder in ("%FF", "x=y"):
+        store.put(f"names/{folder}/{digest}", [b"\xff"])
+    assert catalogue.read(store).names == ("first",)

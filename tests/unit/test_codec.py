@@ -12,8 +12,10 @@ import enum
 import fractions
 import functools
 import gc
+import gzip
 import io
 import math
+import os
 import pathlib
 import pickle
 import re
@@ -25,6 +27,7 @@ import types
 import typing
 import uuid
 import weakref
+from itertools import permutations, product
 
 import numpy as np
 import pandas as pd
@@ -32,9 +35,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse
+import sklearn.datasets
 
 from blockcache.codec import decode, encode, lay_out, open_pack
 from blockcache.errors import CodecError
+from blockcache.fingerprint.values import fingerprint
 
 
 def no_label(obj: object) -> str | None:
@@ -638,6 +643,154 @@ def test_type_parameters_come_back():
     back, _, _ = block_outputs("def f[T](x: T) -> T: return x\nclass C[T]: pass", "f", "C")
     assert [str(t) for t in back["f"].__type_params__] == ["T"]
     assert back["C"][int].__origin__ is back["C"]
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def _outcome(call, *arguments):
+    try:
+        return call(*arguments)
+    except Exception as error:
+        return type(error), str(error)
+
+
+TEXT_MODES = ["r", "w", "x", "a", "r+", "w+", "a+"]
+BYTE_MODES = ["rb", "wb", "xb", "ab", "rb+", "wb+", "ab+"]
+
+
+@pytest.mark.parametrize(("mode", "buffering"), [*product(TEXT_MODES, [-1, 1]), *product(BYTE_MODES, [-1, 0])])
+def test_a_closed_file_stays_the_closed_file(tmp_path, mode, buffering):
+    path = tmp_path / "file"
+    if "x" not in mode:
+        path.write_bytes(b"a\r\nb\n\r")
+    options = {} if "b" in mode else {"encoding": "utf-16" if "w" in mode else "latin-1", "errors": "replace"}
+    with open(path, mode, buffering, **options) as file:
+        if "r" in mode and options:
+            file.read()
+    file.note = ["mine"]
+    before = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
+    content = path.read_bytes()
+    back = round_trip({"f": [file, file]})["f"]
+    assert before == (os.listdir("/proc/self/fd") if before else [])
+    assert path.read_bytes() == content
+    assert back[0] is back[1]
+    back = back[0]
+    assert type(back) is type(file)
+    assert vars(back) == vars(file)
+    assert repr(back) == repr(file)
+    attributes = ["name", "mode", "closed"]
+    attributes += ["encoding", "errors", "newlines", "line_buffering", "write_through"] if options else []
+    for name in attributes:
+        assert getattr(back, name) == getattr(file, name), name
+    for layer in ("buffer", "raw"):
+        assert type(getattr(back, layer, None)) is type(getattr(file, layer, None))
+    calls = [
+        ("read",),
+        ("write", "x" if options else b"x"),
+        ("seek", 0),
+        ("fileno",),
+        ("readable",),
+        ("close",),
+        ("flush",),
+    ]
+    for name, *arguments in [*calls, ("__next__",), ("__enter__",), ("isatty",), ("tell",)]:
+        assert _outcome(getattr(back, name), *arguments) == _outcome(getattr(file, name), *arguments), name
+
+
+def test_the_layers_of_a_closed_file_stay_its_layers(tmp_path):
+    with open(tmp_path / "f", "w+") as file:
+        pass
+    layers = {"f": file, "buffer": file.buffer, "raw": file.buffer.raw, "again": file}
+    for order in permutations(layers):
+        back = round_trip({name: layers[name] for name in order})
+        assert back["f"].buffer is back["buffer"]
+        assert back["buffer"].raw is back["raw"]
+        assert back["again"] is back["f"]
+        assert repr(back["raw"]) == repr(file.buffer.raw)
+
+
+def test_a_closed_file_without_a_file_of_its_own(tmp_path):
+    reading, writing = os.pipe()
+    file = open(reading, closefd=False)  # noqa: SIM115
+    file.close()
+    back = round_trip({"f": file})["f"]
+    assert (back.name, back.buffer.raw.closefd, back.closed) == (reading, False, True)
+    os.close(writing)
+    os.fstat(reading)  # still the pipe's
+    os.close(reading)
+
+
+@pytest.mark.parametrize("mode", ["r", "rb", "w", "rb+"])
+def test_an_open_file_is_refused(tmp_path, mode):
+    (tmp_path / "f").touch()
+    with open(tmp_path / "f", mode) as file, pytest.raises(CodecError, match="open file"):
+        save({"f": file})
+
+
+def test_a_closed_file_over_something_else_is_refused(tmp_path):
+    with gzip.open(tmp_path / "f", "wt") as file:
+        pass
+    with pytest.raises(CodecError, match="GzipFile"):
+        save({"f": file})
+
+
+# -- instances that restore badly by plain pickle -------------------------------------------------
+
+
+class Delegates:
+    __slots__ = ("__dict__", "slot")
+
+    def __init__(self):
+        self.d = {"a": 1}
+        self.slot = 2
+
+    def __getattr__(self, name):
+        return self.d[name]
+
+
+class DelegatesAndCalls(Delegates):
+    def __call__(self):
+        return self.a
+
+
+class Answers(dict):
+    __getattr__ = dict.get
+
+
+class OwnAttributes(dict):
+    def __init__(self, **items):
+        super().__init__(**items)
+        self.__dict__ = self
+
+
+def test_an_attribute_hook_is_not_asked_while_there_is_no_state():
+    """Plain pickle asks the hook for __setstate__: endless recursion, or the hook's answer is called."""
+    back = round_trip({"x": Delegates(), "y": DelegatesAndCalls()})
+    assert (back["x"].a, back["x"].slot, vars(back["x"]), back["y"]()) == (1, 2, {"d": {"a": 1}}, 1)
+    answers = Answers(a=1)
+    answers.__dict__["b"] = 2
+    back = round_trip({"x": answers})["x"]
+    assert (type(back), back, vars(back), back.c) == (Answers, {"a": 1}, {"b": 2}, None)
+
+
+def test_a_dict_that_is_its_own_attributes_stays_one():
+    value = OwnAttributes(a=1)
+    value.me = value
+    back = round_trip({"x": value})["x"]
+    back.b = 2
+    assert type(back) is OwnAttributes
+    assert vars(back) is back is back["me"]
+    assert list(back) == ["a", "me", "b"]
+
+
+@pytest.mark.parametrize("make", [lambda: OwnAttributes(a=OwnAttributes(b=1)), sklearn.datasets.load_iris, Answers])
+def test_a_restored_dict_has_the_same_fingerprint(make):
+    value = make()
+    before = fingerprint(value)
+    back = round_trip({"x": value})["x"]
+    assert fingerprint(back) == before == fingerprint(value)
+    assert vars(back) == vars(value)
 
 
 # -- refusals -----------------------------------------------------------------------------------

@@ -308,7 +308,7 @@ def test_a_poor_stream_is_no_trouble(monkeypatch):
 
 
 def test_records_of_the_logger(caplog):
-    """INFO for the outcome, WARNING for trouble, DEBUG for each difference."""
+    """The line, trouble and each difference, all DEBUG: the line has been printed already."""
     differences = compare(
         [_input("value", "a", D2, "2"), _input("value", "b", D2)],
         [_input("value", "a", D1, "1"), _input("value", "b", D1)],
@@ -316,18 +316,21 @@ def test_records_of_the_logger(caplog):
     with caplog.at_level(logging.DEBUG, "blockcache"):
         report.log_record(_event("miss", problem="disk full", differences=differences))
         report.log_record(_event())
-    assert [(r.levelname, r.getMessage()) for r in caplog.records if r.levelname != "INFO"] == [
-        ("WARNING", "features: disk full"),
-        ("DEBUG", "features: value a changed: 1 -> 2"),
-        ("DEBUG", "features: value b changed"),
+    assert {r.levelname for r in caplog.records} == {"DEBUG"}
+    assert [r.getMessage() for r in caplog.records] == [
+        report.line(_event("miss", problem="disk full", differences=differences)),
+        "features: disk full",
+        "features: value a changed: 1 -> 2",
+        "features: value b changed",
+        report.line(_event()),
     ]
-    assert sum(r.levelname == "INFO" for r in caplog.records) == 2
 
 
-def test_logging_unset_up_prints_nothing_of_its_own():
-    """In a fresh program that has imported logging and no more, trouble is not printed a second time."""
+@pytest.mark.parametrize("setup", ["", "logging.basicConfig()", "logging.basicConfig(level=logging.INFO)"])
+def test_logging_prints_no_line_a_second_time(setup):
+    """Whatever a program has made of logging, short of DEBUG: trouble is in the one line only."""
     program = (
-        "import logging\nfrom blockcache import report\nfrom blockcache.events import BlockFinished, emit\n"
+        f"import logging\n{setup}\nfrom blockcache import report\nfrom blockcache.events import BlockFinished, emit\n"
         "report.install(); report.install()\n"
         "emit(BlockFinished('b', 'miss', 'f.py', 1, 'script', 1.0, problem='disk full'))\n"
     )

@@ -4,7 +4,7 @@ What differs from cloudpickle: upstream definitions are saved by label; function
 of the block's namespace get the live namespace back; definitions of the block's
 module are saved by value although they can be imported while they are saved;
 closure cells keep their identity; a restored class is never merged with one that
-the process already has; an open file is refused.
+the process already has; a closed file stays closed, an open one is refused.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from blockcache.codec.registry import reducer_for
 Label = Callable[[object], str | None]
 
 _LruCache = type(functools.lru_cache(lambda: None))
+_BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 _MAINS = ("__main__", "__mp_main__")
 
 _DISPATCH: dict[type, Callable[[Any], Any]] = dict(cloudpickle.Pickler._dispatch_table)
@@ -102,7 +103,9 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _reduce_callable(self, obj: Any) -> Any:
         """An object with ``__call__``: upstream ones may be labelled; others are values."""
         reduced = self._labelled(obj)
-        return self._reduce_named(obj) if reduced is NotImplemented else reduced
+        if reduced is NotImplemented:
+            reduced = self._reduce_named(obj)
+        return self._reduce_instance(obj) if reduced is NotImplemented and _needs_care(type(obj)) else reduced
 
     def _reduce_named(self, obj: Any) -> Any:
         """Something that plain pickle may save by name alone, which in the block's module leads nowhere."""
@@ -202,11 +205,34 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     # -- values that plain pickle refuses or changes ---------------------------------------
 
-    def _reduce_file(self, file: io.TextIOWrapper) -> Any:
+    def _reduce_instance(self, obj: Any) -> Any:
+        """Objects whose state plain pickle saves as it is and restores wrongly or not at all."""
+        reduced = obj.__reduce_ex__(5)
+        if not isinstance(reduced, tuple) or (len(reduced) > 5 and reduced[5] is not None):
+            return reduced
+        make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        if isinstance(obj, dict) and getattr(obj, "__dict__", None) is obj:
+            return make, arguments, obj, items, pairs, rebuild.set_dictionary
+        if state is not None:
+            return make, arguments, state, items, pairs, rebuild.set_state
+        return reduced
+
+    def _reduce_file(self, file: Any) -> Any:
         for name in ("stdin", "stdout", "stderr"):
             if file is getattr(sys, name, None):
                 return getattr, (sys, name)
-        raise pickle.PicklingError("cannot pickle an open file")
+        if not file.closed:
+            raise pickle.PicklingError("cannot pickle an open file")
+        rest = (vars(file), None, None, rebuild.set_attributes)
+        if isinstance(file, io.FileIO):
+            return rebuild.make_closed_file, (file.mode, file.closefd), *rest
+        if isinstance(file, io.TextIOWrapper):
+            _refuse_layer(file.buffer, _BUFFERED)
+            newlines = (file.newlines,) if isinstance(file.newlines, str) else file.newlines or ()
+            arguments = (file.buffer, file.encoding, file.errors, file.line_buffering, file.write_through, newlines)
+            return rebuild.make_closed_text, arguments, *rest
+        _refuse_layer(file.raw, (io.FileIO,))
+        return rebuild.make_closed_buffer, (type(file).__name__, file.raw), *rest
 
     def _reduce_memoryview(self, view: memoryview) -> Any:
         if not view.c_contiguous or not view.nbytes:
@@ -234,7 +260,7 @@ _HANDLERS: dict[type, Callable[[OutputPickler, Any], Any] | None] = {
     types.CellType: OutputPickler._reduce_cell,
     _LruCache: OutputPickler._reduce_lru_cache,
     typing.TypeVar: OutputPickler._reduce_typevar,
-    io.TextIOWrapper: OutputPickler._reduce_file,
+    **dict.fromkeys((io.TextIOWrapper, *_BUFFERED, io.FileIO), OutputPickler._reduce_file),
     memoryview: OutputPickler._reduce_memoryview,
     functools.cached_property: OutputPickler._reduce_cached_property,
 }
@@ -253,9 +279,32 @@ def _handler_for(cls: type) -> Callable[[OutputPickler, Any], Any] | None:
         return lambda pickler, obj: library(obj, pickler._collector)
     if cls in _DISPATCH:
         return None
-    if any("__call__" in vars(base) for base in cls.__mro__):
+    if _has(cls, "__call__"):
         return OutputPickler._reduce_callable
-    return OutputPickler._reduce_named if cls.__module__ == "typing" else None
+    if cls.__module__ == "typing":
+        return OutputPickler._reduce_named
+    return OutputPickler._reduce_instance if _needs_care(cls) else None
+
+
+def _needs_care(cls: type) -> bool:
+    """Whether instances go through :meth:`OutputPickler._reduce_instance`."""
+    if cls in copyreg.dispatch_table:
+        return False
+    # While it restores, pickle asks the object for ``__setstate__``: a ``__getattr__`` answers before there is a state.
+    # A dict may be its own attributes (``self.__dict__ = self``), which only shows on an instance.
+    return not _has(cls, "__setstate__") and (
+        _has(cls, "__getattr__") or (issubclass(cls, dict) and cls.__dictoffset__ != 0)
+    )
+
+
+def _refuse_layer(layer: Any, kinds: tuple[type, ...]) -> None:
+    """A file over something else (gzip, a socket) or over a part that is closed in its own way cannot be made again."""
+    if type(layer) not in kinds or (isinstance(layer, _BUFFERED) and type(layer.raw) is not io.FileIO):
+        raise pickle.PicklingError(f"cannot pickle a closed file over a {type(layer).__name__}")
+
+
+def _has(cls: type, name: str) -> bool:
+    return any(name in vars(base) for base in cls.__mro__)
 
 
 def _as_new_class(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

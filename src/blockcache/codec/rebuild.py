@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
+import os
 import types
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +72,22 @@ def set_attributes(obj: Any, attributes: dict[str, object]) -> None:
     obj.__dict__.update(attributes)
 
 
+def set_state(obj: Any, state: Any) -> None:
+    """What pickle does with a state, without asking a ``__getattr__`` that needs the state to answer."""
+    slots = None
+    if type(state) is tuple and len(state) == 2:
+        state, slots = state
+    if state:
+        obj.__dict__.update(state)
+    for name, value in (slots or {}).items():
+        setattr(obj, name, value)
+
+
+def set_dictionary(obj: object, attributes: dict[str, object]) -> None:
+    """Make ``attributes`` itself the instance dictionary."""
+    object.__setattr__(obj, "__dict__", attributes)
+
+
 def make_cached_property(function: Callable[[Any], Any]) -> functools.cached_property[Any]:
     """A ``functools.cached_property``, with a lock of its own where it has one (before Python 3.12)."""
     return functools.cached_property(function)
@@ -85,3 +103,70 @@ def make_exception(cls: type[BaseException], arguments: tuple[object, ...]) -> B
 def make_memoryview(buffer: object, format: str, shape: tuple[int, ...]) -> memoryview:
     """A view of ``buffer`` with the format and shape that it had."""
     return memoryview(buffer).cast("B").cast(format, shape)  # type: ignore[arg-type, call-overload, no-any-return]
+
+
+def make_closed_file(mode: str, closefd: bool) -> io.FileIO:
+    """A closed raw file, without a name."""
+    handle = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    file = io.FileIO(handle, mode, closefd)
+    file.close()
+    if not closefd:
+        os.close(handle)
+    return file
+
+
+def make_closed_buffer(kind: str, raw: io.FileIO) -> object:
+    """A closed ``io.BufferedReader``, ``BufferedWriter`` or ``BufferedRandom`` over a closed raw file."""
+    with _Reopened(raw):
+        return getattr(io, kind)(raw)
+
+
+def make_closed_text(
+    buffer: Any, encoding: str, errors: str, line_buffering: bool, write_through: bool, newlines: tuple[str, ...]
+) -> io.TextIOWrapper:
+    """A closed text file over a closed buffer; ``newlines`` are the ends of lines that it had met."""
+    # Only the decoder knows those, and it cannot be told: it has to read them.
+    with _Reopened(buffer.raw, "x".join((*newlines, "")).encode(encoding) if newlines else b""):
+        buffer.__init__(buffer.raw)
+        text = io.TextIOWrapper(buffer, encoding, errors, None, line_buffering, write_through)
+        if newlines:
+            text.seek(0)  # a mode that appends stands at the end
+            text.read()
+        text.close()
+        return text
+
+
+class _Reopened:
+    """A closed raw file open for a while, over nothing or ``content``: what is put on top of it asks it questions."""
+
+    def __init__(self, raw: io.FileIO, content: bytes = b"") -> None:
+        self._raw = raw
+        self._attributes = dict(vars(raw))
+        self._content = content
+
+    def __enter__(self) -> None:
+        self._handle = _scratch(self._content) if self._content else os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        vars(self._raw).clear()  # it holds a mark that the file is closed
+        # The same object again, so that it stays what other values refer to.
+        self._raw.__init__(self._handle, self._raw.mode, self._raw.closefd)  # type: ignore[misc]
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+        if not self._raw.closefd:
+            os.close(self._handle)
+        vars(self._raw).clear()
+        vars(self._raw).update(self._attributes)
+
+
+def _scratch(content: bytes) -> int:
+    """The descriptor of a file without a name."""
+    if hasattr(os, "memfd_create"):
+        handle = os.memfd_create("blockcache")
+    else:
+        from tempfile import mkstemp
+
+        handle, path = mkstemp()
+        os.unlink(path)
+    os.write(handle, content)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle

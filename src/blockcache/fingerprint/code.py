@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dis
 import opcode
+import re
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ class CodeFacts:
         Free variables read, likewise.
     imports
         Import statements: (module, names or None, level).
+    sets
+        Global names that are bound or deleted by ``global`` statements.
+    spoken
+        Words in its texts, where it calls a method that takes names from a text (``query``, ``eval``, ``sql``).
+    subclasses
+        It asks a class for its subclasses.
     dynamic
         Names of functions whose reads cannot be known (``exec``, ``globals``, ...).
     reads_doc
@@ -53,6 +60,9 @@ class CodeFacts:
     globals: dict[str, tuple[Chain, ...]]
     free: dict[str, tuple[Chain, ...]]
     imports: tuple[tuple[str, tuple[str, ...] | None, int], ...]
+    sets: frozenset[str]
+    spoken: frozenset[str]
+    subclasses: bool
     dynamic: frozenset[str]
     reads_doc: bool
     docs: str
@@ -60,6 +70,28 @@ class CodeFacts:
 
 #: Functions that read names which the code does not show.
 DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "__import__", "import_module"})
+#: Attributes that lead to names, modules or code which the code does not show.
+OPAQUE_ATTRIBUTES = frozenset(
+    {
+        "__globals__",
+        "_getframe",
+        "currentframe",
+        "exec_module",
+        "f_back",
+        "f_globals",
+        "f_locals",
+        "import_module",
+        "iter_modules",
+        "resolve_name",
+        "run_module",
+        "run_path",
+        "spec_from_file_location",
+        "walk_packages",
+    }
+)
+#: Methods and functions that look up names written in a text, in the frame of their caller.
+SPEAKERS = frozenset({"eval", "query", "sql"})
+_WORD = re.compile(r"[^\W\d]\w*")
 _DOC_READERS = frozenset(
     {
         "__annotations__",
@@ -281,6 +313,11 @@ def _imports(steps: list[Step]) -> Iterable[tuple[str, tuple[str, ...] | None, i
             yield step.arg, names, level if isinstance(level, int) else 0
 
 
+def words(constants: Iterable[object]) -> set[str]:
+    """What may be names in the texts among ``constants``."""
+    return {word for text in constants if isinstance(text, str) for word in _WORD.findall(text)}
+
+
 def _docstring(code: types.CodeType) -> str:
     first = code.co_consts[0] if code.co_consts else None
     return first if isinstance(first, str) else ""
@@ -299,9 +336,15 @@ def _examine(code: types.CodeType) -> CodeFacts:
     for op, name, chain in _reads(steps):
         _add(reads if op in _GLOBAL_READS else free, name, chain)
         used.update((name, *chain))
-        if (op in _GLOBAL_READS and name in DYNAMIC) or "import_module" in chain:
-            dynamic.add(name if name in DYNAMIC else "import_module")
+        if op in _GLOBAL_READS and name in DYNAMIC:
+            dynamic.add(name)
+        if name == "sys" and chain[:1] == ("modules",):
+            dynamic.add("sys.modules")
     used.update(code.co_names)
+    dynamic |= used & OPAQUE_ATTRIBUTES
+    sets = {step.arg for step in steps if step.op in ("STORE_GLOBAL", "DELETE_GLOBAL")}
+    spoken = words(code.co_consts) if not used.isdisjoint(SPEAKERS) else set()
+    subclasses = "__subclasses__" in used
     reads_doc = not used.isdisjoint(_DOC_READERS)
     docs = [_docstring(code)]
     for constant in code.co_consts:
@@ -315,6 +358,9 @@ def _examine(code: types.CodeType) -> CodeFacts:
                     _add(free, name, chain)
             imports |= set(nested.imports)
             dynamic |= nested.dynamic
+            sets |= nested.sets
+            spoken |= nested.spoken
+            subclasses |= nested.subclasses
             reads_doc |= nested.reads_doc
             docs.append(nested.docs)
         elif isinstance(constant, str):
@@ -328,6 +374,9 @@ def _examine(code: types.CodeType) -> CodeFacts:
         globals=_frozen(reads),
         free=_frozen(own_free),
         imports=tuple(sorted(imports, key=repr)),
+        sets=frozenset(sets),
+        spoken=frozenset(spoken),
+        subclasses=subclasses,
         dynamic=frozenset(dynamic),
         reads_doc=reads_doc,
         docs=xxhash.xxh3_128_hexdigest("\0".join(docs).encode("utf-8", "surrogatepass")),

@@ -1,19 +1,17 @@
 """Modules that code would import when it runs, by their files.
 
-An import inside a body or a function may or may not have happened at lookup
-time, and must not change the key by that. So such modules count by the code
-in their files, never by the state of ``sys.modules``. Where a module is
-already loaded, what is loaded must be what is in the file: a file edited after
-its import would otherwise be believed.
+A local module that is not loaded yet counts by the code that its import would
+run, with the modules that this imports in turn. One that is loaded counts as it
+is loaded, because that is what the import statement will give.
 """
 
 from __future__ import annotations
 
-import importlib.machinery
 import os
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from importlib.machinery import ModuleSpec
 from typing import NamedTuple
 
 import xxhash
@@ -24,15 +22,23 @@ from blockcache.fingerprint.code import facts
 
 
 class Imported(NamedTuple):
-    """A module reached by an import statement: a local file, or a distribution."""
+    """A module reached by an import statement: a local file, a distribution, or a local module that is loaded."""
 
     name: str
     digest: str
     note: str
     distribution: tuple[str, str] | None = None
+    module: types.ModuleType | None = None
+    names: tuple[str, ...] = ()
 
 
-_compiled: dict[str, tuple[tuple[int, int, int], types.CodeType]] = {}
+_codes: dict[str, tuple[tuple[int, int, int], types.CodeType]] = {}
+#: What a module's own code may use to import what its text does not name.
+_IMPORTERS = frozenset({"import_module", "__import__", "iter_modules", "walk_packages", "exec_module", "run_path"})
+
+
+#: Modules of the standard library that have been found; nothing more is to be said of them.
+_settled: set[str] = set()
 
 
 def file_digest(path: str) -> str:
@@ -44,66 +50,62 @@ def file_digest(path: str) -> str:
         raise FingerprintError(f"cannot read {path}: {error.strerror}", path=path) from error
 
 
-def _code_of(path: str) -> types.CodeType:
-    """The module code of a source file, compiled once per state of the file."""
+def _code_of(name: str, spec: ModuleSpec) -> types.CodeType | None:
+    """The code that importing the module would run; None for an extension module."""
+    get_code = getattr(spec.loader, "get_code", None)
+    if get_code is None or spec.origin is None:
+        return None
     try:
-        stat = os.stat(path)
+        stat = os.stat(spec.origin)
         state = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        known = _compiled.get(path)
-        if known is None or known[0] != state:
-            with open(path, "rb") as file:
-                code = compile(file.read(), path, "exec", dont_inherit=True)
-            known = _compiled[path] = (state, code)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise FingerprintError(f"cannot read the imported module {path}: {error}", path=path) from error
-    return known[1]
+    except OSError:  # in a zip, say
+        state = None
+    known = _codes.get(spec.origin)
+    if state is not None and known is not None and known[0] == state:
+        return known[1]
+    try:
+        code: types.CodeType | None = get_code(name)
+    except (ImportError, OSError, SyntaxError, ValueError, EOFError) as error:
+        raise FingerprintError(f"cannot read the imported module {spec.origin}: {error}", path=name) from error
+    if code is not None and state is not None:
+        _codes[spec.origin] = (state, code)
+    return code
 
 
-def _find(name: str) -> importlib.machinery.ModuleSpec | None:
-    """The spec of a module, without importing anything."""
-    path = None
-    spec = None
+def _find(name: str) -> ModuleSpec | None:
+    """The spec of a module as an import would find it, without importing anything."""
+    path: list[str] | None = None
+    spec: ModuleSpec | None = None
     parts = name.split(".")
     for i in range(1, len(parts) + 1):
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:i]), path)
+        full = ".".join(parts[:i])
+        spec = next((s for finder in sys.meta_path if (s := _ask(finder, full, path)) is not None), None)
+        folders = [f for p in path or () if os.path.isdir(f := os.path.join(p, parts[i - 1]))]
+        if spec is None and i < len(parts) and folders:
+            path = folders  # a namespace package inside another: its spec can only be made once that is imported
+            continue
         if spec is None:
             return None
         if i < len(parts):
             if spec.submodule_search_locations is None:
                 return None
-            path = list(spec.submodule_search_locations)
+            # The folders of a namespace package compute themselves, and want their parent imported for that.
+            locations = spec.submodule_search_locations
+            path = list(getattr(locations, "_path", locations))
     return spec
 
 
-def _functions(code: types.CodeType, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(qualified name, digest) of every function and class body in a code object."""
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield constant.co_qualname, facts(constant).digest
-            yield from _functions(constant)
+def _ask(finder: object, name: str, path: list[str] | None) -> ModuleSpec | None:
+    find: Callable[[str, list[str] | None], ModuleSpec | None] | None = getattr(finder, "find_spec", None)
+    try:
+        return find(name, path) if find is not None else None
+    except Exception:  # a hook of somebody's: an import would ask the next one only if it answered
+        return None
 
 
-def _require_loaded_as_in_file(name: str, code: types.CodeType, path: str) -> None:
-    module = sys.modules.get(name)
-    if module is None:
-        return
-    in_file = set(_functions(code))
-    names = {qualified for qualified, _ in in_file}
-    for value in vars(module).values():
-        function = getattr(value, "__func__", value)
-        if not isinstance(function, types.FunctionType) or function.__code__.co_filename != path:
-            continue
-        qualified = function.__code__.co_qualname
-        if (qualified, facts(function.__code__).digest) not in in_file and function.__module__ == name:
-            state = "differs from" if qualified in names else "is no longer in"
-            raise FingerprintError(
-                f"function {name}.{qualified} {state} {os.path.basename(path)}, which was edited after its import: "
-                "reload the module or restart",
-                path=name,
-            )
-
-
-def closure(module: str, names: tuple[str, ...], level: int, package: str) -> Iterator[Imported]:
+def closure(
+    module: str, names: tuple[str, ...], level: int, package: str, loaded: Collection[str] | None = None
+) -> Iterator[Imported]:
     """Local modules and distributions that an import statement reaches, through any depth.
 
     Parameters
@@ -112,43 +114,82 @@ def closure(module: str, names: tuple[str, ...], level: int, package: str) -> It
         As in ``from <level dots>module import names``.
     package
         The importing module's ``__package__``, for relative imports.
+    loaded
+        Names of the modules that count as loaded; by default those that are.
     """
-    todo = list(_absolute(module, names, level, package))
+    module = _resolved(module, level, package)
+    live = _loaded(module, loaded)
+    if live is not None:
+        # What is loaded counts, not what is in a file that may have been edited since.
+        attributes = tuple(n for n in names if n in vars(live) and not _is_submodule(live, n, loaded))
+        if attributes or not names:
+            yield Imported(module, "", "", module=live, names=attributes)
+        todo = [(f"{module}.{name}", True) for name in names if name not in attributes]
+    else:
+        todo = list(_parts(module, names))
     seen = set()
     while todo:
-        name = todo.pop()
-        top = name.partition(".")[0]
-        if name in seen:
+        name, used = todo.pop()
+        if (name, used) in seen or name in _settled:
             continue
-        seen.add(name)
-        if top in sys.stdlib_module_names:
+        seen.add((name, used))
+        live = _loaded(name, loaded)
+        if live is not None:
+            if used:
+                yield Imported(name, "", "", module=live)
             continue
         spec = _find(name)
         if spec is None:
             continue  # an attribute of a module rather than a module, or nothing at all
-        origin = modules.origin_of_file(spec.origin) if spec.origin else "local"
-        if origin == "installed":
-            yield Imported(name, "", "", modules.distribution(top) or (top, "unknown"))
-        elif origin == "local" and spec.origin:
-            if not spec.origin.endswith(".py"):
+        origin = modules.origin_of_file(spec.origin) if spec.has_location else "local"
+        if origin == "stdlib":
+            _settled.add(name)
+        elif origin == "installed":
+            top = name.partition(".")[0]
+            yield Imported(name, "", "", distribution=modules.distribution(top) or (top, "unknown"))
+        elif spec.origin not in (None, "built-in", "frozen"):
+            assert spec.origin is not None
+            code = _code_of(name, spec)
+            if code is None:
                 yield Imported(name, file_digest(spec.origin), os.path.basename(spec.origin))
                 continue
-            code = _code_of(spec.origin)
-            _require_loaded_as_in_file(name, code, spec.origin)
             known = facts(code)
+            if opaque := known.dynamic & _IMPORTERS:
+                what = f"module {name} calls {', '.join(sorted(opaque))}(): what it imports cannot be known"
+                raise FingerprintError(what, path=name)
             yield Imported(name, known.digest, os.path.basename(spec.origin))
             own = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
             for inner, inner_names, inner_level in known.imports:
-                todo.extend(_absolute(inner, inner_names or (), inner_level, own))
+                todo.extend(_parts(_resolved(inner, inner_level, own), inner_names or ()))
 
 
-def _absolute(module: str, names: tuple[str, ...], level: int, package: str) -> Iterator[str]:
-    """Absolute module names that the statement may import, parents first."""
-    if level:
-        base = package.rsplit(".", level - 1)[0] if level > 1 else package
-        module = f"{base}.{module}" if module else base
+def _loaded(name: str, loaded: Collection[str] | None) -> types.ModuleType | None:
+    """The local module of that name, if it is loaded."""
+    found = sys.modules.get(name) if loaded is None or name in loaded else None
+    return found if isinstance(found, types.ModuleType) and modules.origin_of_module(found) == "local" else None
+
+
+def _is_submodule(module: types.ModuleType, name: str, loaded: Collection[str] | None) -> bool:
+    """Whether an attribute is a submodule, which counts as one whether or not it is loaded."""
+    full = f"{module.__name__}.{name}"
+    return sys.modules.get(full) is vars(module)[name] or (
+        loaded is not None and full not in loaded and full in sys.modules
+    )
+
+
+def _resolved(module: str, level: int, package: str) -> str:
+    """The absolute name of a module that is imported from ``package``."""
+    if not level:
+        return module
+    base = package.rsplit(".", level - 1)[0] if level > 1 else package
+    return f"{base}.{module}" if module else base
+
+
+def _parts(module: str, names: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """Modules that the import may load, and whether it uses them: packages around it are only run."""
     parts = module.split(".")
-    for i in range(1, len(parts) + 1):
-        yield ".".join(parts[:i])
+    for i in range(1, len(parts)):
+        yield ".".join(parts[:i]), False
+    yield module, True
     for name in names:
-        yield f"{module}.{name}"
+        yield f"{module}.{name}", True

@@ -13,27 +13,28 @@ from __future__ import annotations
 import builtins
 import enum
 import functools
+import importlib
 import os
 import re
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Mapping
 
 import xxhash
 
 from blockcache.errors import FingerprintError
 from blockcache.fingerprint import imports, modules
-from blockcache.fingerprint.code import Chain, facts
+from blockcache.fingerprint.code import DYNAMIC, OPAQUE_ATTRIBUTES, Chain, CodeFacts, facts, words
 from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.model import Input, Kind
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 #: Locks and loggers carry no result of their own: they count by type, never by content.
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
-#: Builtin functions whose reads of names cannot be known from the code.
-_OPAQUE_READS = frozenset({"eval", "exec", "globals", "__import__", "import_module"})
+#: What a function calls whose reads of names cannot be known from its code; its own locals are known.
+_OPAQUE = (DYNAMIC | OPAQUE_ATTRIBUTES | {"sys.modules"}) - {"locals", "vars"}
+_OPAQUE_CALLABLES = (eval, exec, globals, __import__, importlib.import_module)
 _BUILTINS = dict(vars(builtins))
 _BUILTIN_CALLABLES = (
     types.BuiltinFunctionType,
@@ -44,8 +45,46 @@ _BUILTIN_CALLABLES = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+#: Names in a module that the import system puts there, and its docstring.
+_IMPORT_SYSTEM = frozenset(
+    {
+        "__annotations__",
+        "__builtins__",
+        "__cached__",
+        "__doc__",
+        "__file__",
+        "__loader__",
+        "__name__",
+        "__package__",
+        "__path__",
+        "__spec__",
+    }
+)
+#: Names in a class that are derived from the rest or say nothing of its behaviour.
+_CLASS_TRIVIA = frozenset(
+    {
+        "__abstractmethods__",
+        "__dict__",
+        "__doc__",
+        "__firstlineno__",
+        "__module__",
+        "__parameters__",
+        "__slotnames__",
+        "__qualname__",
+        "__static_attributes__",
+        "__subclasshook__",
+        "__weakref__",
+        "_hashable_values_",
+        "_member_map_",
+        "_member_names_",
+        "_new_member_",
+        "_sort_order_",
+        "_unhashable_values_",
+        "_unhashable_values_map_",
+        "_value2member_map_",
+    }
+)
 _MISSING = object()
-T = TypeVar("T")
 
 
 def _digest(parts: Iterable[str]) -> str:
@@ -75,6 +114,8 @@ class Reach:
     home
         The block's module globals. What is defined there is labelled without a module name,
         so that a script, a Jupyter notebook and a marimo notebook agree.
+    loaded
+        Names of the modules that count as loaded; by default those that are.
 
     Attributes
     ----------
@@ -82,20 +123,25 @@ class Reach:
         The inputs found so far, by (kind, name).
     objects
         The live function or class behind each label.
+    docs_matter, subclasses_matter
+        Whether anything reached reads docstrings or annotations, or asks for subclasses.
 
     Notes
     -----
     Every method may raise :class:`FingerprintError` with a path that names the culprit.
     """
 
-    def __init__(self, home: Mapping[str, object]) -> None:
+    def __init__(self, home: Mapping[str, object], loaded: Collection[str] | None = None) -> None:
+        self._loaded = loaded
         self.inputs: dict[tuple[Kind, str], Input] = {}
         self.objects: dict[str, object] = {}
+        self.docs_matter = False
+        self.subclasses_matter = False
         self._home = home
         self._labels: dict[int, str] = {}
         self._kept: list[object] = []  # ids in _labels stay theirs
-        self._whole: set[str] = set()
-        self._docs_matter = False
+        self._whole: set[int] = set()
+        self._namespaces: dict[str, list[object]] = {}  # those that share one name, in order
 
     # -- what a block asks for -------------------------------------------------------------
 
@@ -105,6 +151,8 @@ class Reach:
             return self._value(name, value)
         if isinstance(value, types.ModuleType):
             return "; ".join(self._module(value, chain) for chain in chains)
+        if any(value is opaque for opaque in _OPAQUE_CALLABLES):
+            raise FingerprintError(f"{name} is {value!r}: what it reads cannot be known", path=name)
         label = self.label(value)
         if label is not None:
             return label
@@ -127,22 +175,30 @@ class Reach:
         return self._add("value", name, "unbound", "not bound")
 
     def imported(self, module: str, names: tuple[str, ...] | None, level: int, package: str) -> None:
-        """An import statement that may run in the body: local modules count by their file."""
-        for found in imports.closure(module, names or (), level, package):
+        """An import statement that may run in the body."""
+        if module == "__main__":
+            raise FingerprintError("imports __main__: what it reads there cannot be known", path="__main__")
+        for found in imports.closure(module, names or (), level, package, self._loaded):
             if found.distribution is not None:
                 self._distribution(found.distribution)
+            elif found.module is not None:
+                uses: list[Chain] = [(name,) for name in found.names] or [()]
+                self._add("module", found.name, _digest(self._module(found.module, use) for use in uses), "loaded")
             else:
                 self._add("module", found.name, found.digest, found.note)
 
     def finish(self) -> None:
-        """Add what depends on the whole: docstrings count when anything reached reads docstrings."""
-        if self._docs_matter:
+        """Add what depends on the whole: subclasses and docstrings count when anything reached asks for them."""
+        if self.subclasses_matter:
+            todo: list[type] = [obj for obj in self.objects.values() if isinstance(obj, type)]
+            while todo:
+                subclasses: list[type] = type.__subclasses__(todo.pop())
+                for sub in subclasses:
+                    if id(sub) not in self._labels and self._class(sub) in self.objects:
+                        todo.append(sub)
+        if self.docs_matter:
             for label, definition in self.objects.items():
                 self._add("definition", f"{label} (documentation)", _documentation(definition))
-
-    def docs_matter(self) -> None:
-        """The block reads docstrings or annotations."""
-        self._docs_matter = True
 
     # -- values ----------------------------------------------------------------------------
 
@@ -247,7 +303,7 @@ class Reach:
         value = vars(module).get(attribute, _MISSING)
         if value is _MISSING:
             value = getattr(module, attribute, _MISSING)
-        path = attribute if vars(module) is self._home else f"{name}.{attribute}"
+        path = self._path(vars(module), attribute)
         return self.unbound(path) if value is _MISSING else self.read(path, value, (rest,))
 
     def _replaced(self, module: types.ModuleType, chain: Chain) -> str:
@@ -264,15 +320,18 @@ class Reach:
     def _whole_module(self, module: types.ModuleType) -> str:
         """Every public and private name of a local module, because any of them may be used."""
         name = module.__name__
-        if name not in self._whole:
-            self._whole.add(name)
-            file = getattr(module, "__file__", None)
-            if file and not file.endswith(".py"):
+        if id(module) not in self._whole:
+            self._whole.add(id(module))
+            self._kept.append(module)
+            if getattr(module, "__file__", None) and not isinstance(
+                getattr(module, "__cached__", ""), (str, type(None))
+            ):
                 return self._file(module)
             for attribute in sorted(vars(module)):
-                if not (attribute.startswith("__") and attribute.endswith("__")):
-                    bound = self.read(f"{name}.{attribute}", vars(module)[attribute], ((),))
-                    self._add("module", f"{name}.{attribute}", _digest([bound]), bound)
+                if attribute not in _IMPORT_SYSTEM:
+                    path = self._path(vars(module), attribute)
+                    bound = self.read(path, vars(module)[attribute], ((),))
+                    self._add("module", path, _digest([bound]), bound)
         return f"module {name}"
 
     def _file(self, module: types.ModuleType) -> str:
@@ -297,15 +356,16 @@ class Reach:
             function, function.__qualname__ if in_home else f"{function.__module__}.{function.__qualname__}"
         )
         known_facts = facts(code)
-        self._docs_matter |= known_facts.reads_doc
-        opaque = known_facts.dynamic & _OPAQUE_READS
+        self.docs_matter |= known_facts.reads_doc
+        self.subclasses_matter |= known_facts.subclasses
+        opaque = known_facts.dynamic & _OPAQUE
         if opaque:
             raise FingerprintError(
                 f"function {label} ({_place(code)}) calls {', '.join(sorted(opaque))}(): what it reads cannot be known",
                 path=label,
             )
         parts = [known_facts.digest]
-        for name, chains in known_facts.globals.items():
+        for name, chains in self._global_reads(function.__globals__, known_facts).items():
             parts += (name, self._global(function.__globals__, name, chains))
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         for name, cell in cells.items():
@@ -322,9 +382,33 @@ class Reach:
     def _content(self, name: str, value: object) -> str:
         return fingerprint(value, self.label, name=name)
 
+    @staticmethod
+    def _global_reads(namespace: Mapping[str, object], known: CodeFacts) -> dict[str, tuple[Chain, ...]]:
+        """Globals that a function depends on: those it reads, those it sets, and those that its texts may name."""
+        reads = dict(known.globals)
+        # What it sets is compared before and after the body: a change could not be repeated by a hit.
+        named = set(known.sets)
+        if known.spoken:
+            texts = [namespace.get(name) for name in reads]
+            named |= {word for word in known.spoken | words(texts) if word in namespace}
+        for name in named:
+            reads.setdefault(name, ((),))
+        return dict(sorted(reads.items()))
+
+    def _path(self, namespace: Mapping[str, object], name: str) -> str:
+        """A global's name for inputs; namespaces of one name are told apart by the order in which they are met."""
+        if namespace is self._home:
+            return name
+        module = str(namespace.get("__name__"))
+        same = self._namespaces.setdefault(module, [])
+        place = next((i for i, other in enumerate(same) if other is namespace), len(same))
+        if place == len(same):
+            same.append(namespace)
+        return f"{module}.{name}" if not place else f"{module}#{place + 1}.{name}"
+
     def _global(self, namespace: Mapping[str, object], name: str, chains: tuple[Chain, ...]) -> str:
         value = namespace.get(name, _MISSING)
-        path = name if namespace is self._home else f"{namespace.get('__name__')}.{name}"
+        path = self._path(namespace, name)
         if value is not _MISSING:
             return self.read(path, value, chains)
         return "builtin" if name in _BUILTINS else self.unbound(path)
@@ -349,23 +433,30 @@ class Reach:
         self._distribution(modules.distribution(top) if top else None)
         label = self._new_label(function, text)
         parts = [facts(function.__code__).digest]
+        registry = function.__dict__.get("registry")
+        if isinstance(registry, types.MappingProxyType):  # functools.singledispatch; the rest of it is its cache
+            self._add("definition", label, self._content(label, [*parts, dict(registry)]), "function singledispatch")
+            return label
         held = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         for name, cell in held.items():
-            parts += (name, self._or_type(self._cell, f"{label}.{name}", cell, ((),)))
+            try:
+                value = cell.cell_contents
+            except ValueError:  # not bound yet
+                continue
+            parts += (name, self._held(f"{label}.{name}", value))
         for name, value in sorted(function.__dict__.items()):
-            parts += (name, self._or_type(self.read, f"{label}.{name}", value, ((),)))
+            parts += (name, self._held(f"{label}.{name}", value))
         parts.append(self._content(label, (function.__defaults__, function.__kwdefaults__)))
         self._add("definition", label, _digest(parts), f"function {_place(function.__code__)}")
         return label
 
-    @staticmethod
-    def _or_type(
-        read: Callable[[str, T, tuple[Chain, ...]], str], name: str, value: T, chains: tuple[Chain, ...]
-    ) -> str:
-        """The state that a library keeps for itself (weak caches, locks) has no content and needs none."""
+    def _held(self, name: str, value: object) -> str:
+        """What a library's object holds: the program's definitions count; state of its own may have no content."""
         try:
-            return read(name, value, chains)
+            return self.read(name, value, ((),))
         except FingerprintError:
+            if isinstance(value, (types.FunctionType, types.MethodType, type)):
+                raise
             return f"opaque {type(value).__qualname__}"
 
     # -- classes ---------------------------------------------------------------------------
@@ -379,7 +470,9 @@ class Reach:
             self._distribution(library[2])
             return library[1]
         module = sys.modules.get(cls.__module__)
-        if module is not None and modules.origin_of_module(module) != "local":
+        foreign = module is not None and modules.origin_of_module(module) != "local"
+        # A class may claim a library's module; classes that a library makes in its functions are its own.
+        if foreign and (_importable(cls) or "<locals>" in cls.__qualname__):
             return self._of_library(cls, f"class {cls.__module__}.{cls.__qualname__}", cls.__module__.partition(".")[0])
         in_home = cls.__module__ == self._home.get("__name__")
         label = self._new_label(cls, cls.__qualname__ if in_home else f"{cls.__module__}.{cls.__qualname__}")
@@ -404,34 +497,48 @@ class Reach:
 
     def _member(self, label: str, name: str, member: object) -> str:
         """What a class attribute contributes; "" for what says nothing of the class's behaviour."""
+        path = f"{label}.{name}"
         if name == "__annotations__":
-            return _annotations(member)
+            return self._annotated(path, member)
+        if name in _CLASS_TRIVIA or name.startswith(("_abc_", "__pydantic_")) or isinstance(member, enum.Enum):
+            return ""
         if isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType)):
             return ""  # slots: `__slots__` names them
         if isinstance(member, (staticmethod, classmethod)):
-            return f"{type(member).__name__} {self.read(f'{label}.{name}', member.__func__, ((),))}"
+            return f"{self._class(type(member))} {self.read(path, member.__func__, ((),))}"
         if isinstance(member, property):
             accessors = (member.fget, member.fset, member.fdel)
-            return "property " + " ".join(str(a and self.read(f"{label}.{name}", a, ((),))) for a in accessors)
+            reads = " ".join(str(a and self.read(path, a, ((),))) for a in accessors)
+            return f"{self._class(type(member))} {reads}"
         if isinstance(member, functools.cached_property):
-            return f"cached_property {self.read(f'{label}.{name}', member.func, ((),))}"
-        if isinstance(member, (types.FunctionType, type)):
-            return self.read(f"{label}.{name}", member, ((),))
-        dunder = name.startswith("__") and name.endswith("__")
-        if (dunder and name != "__slots__") or name.startswith("_abc_") or isinstance(member, enum.Enum):
-            return ""  # derived from the rest, or listed as an enumeration's members
-        if name in ("_member_map_", "_value2member_map_", "_member_names_", "_hashable_values_", "_unhashable_values_",
-                    "_unhashable_values_map_", "_sort_order_", "_new_member_"):  # fmt: skip
+            return f"{self._class(type(member))} {self.read(path, member.func, ((),))}"
+        if name.startswith("__") and name.endswith("__"):
+            return self._held(path, member)  # what a decorator or a library left there for itself
+        return self.read(path, member, ((),))
+
+    def _annotated(self, path: str, annotations: object) -> str:
+        """Annotations of a class: what they name can be called by a decorator or a library."""
+        if not isinstance(annotations, dict):
             return ""
-        return self.read(f"{label}.{name}", member, ((),))
+        parts = []
+        for name, annotation in annotations.items():
+            try:
+                text = self.label(annotation) or self._content(f"{path}[{name!r}]", annotation)
+            except FingerprintError:
+                text = _annotations({name: annotation})
+            parts += [name, text]
+        return _digest(parts)
 
 
-def _importable(function: types.FunctionType) -> bool:
-    """Whether (module, qualified name) leads to this very function."""
-    found: object = sys.modules.get(function.__module__ or "")
-    for part in function.__qualname__.split("."):
+def _importable(definition: types.FunctionType | type) -> bool:
+    """Whether (module, qualified name) leads to this very definition, and the module is a library's."""
+    module = sys.modules.get(definition.__module__ or "")
+    if module is None or modules.origin_of_module(module) == "local":
+        return False
+    found: object = module
+    for part in definition.__qualname__.split("."):
         found = getattr(found, part, None)
-    return found is function
+    return found is definition
 
 
 def _documentation(definition: object) -> str:
