@@ -302,16 +302,8 @@ class cached_block:
         }
         deleted = tuple(sorted(name for name in run.before if name not in after))
         self._remember(run, values)
-        return cache.save(
-            _store(run),
-            self.name,
-            run.built,
-            values,
-            deleted,
-            _submodules(run, values),
-            _provenance(run, ran_s),
-            run.namespace.globals,
-        )
+        results = cache.Results(values, deleted, _submodules(run, values))
+        return cache.save(_store(run), self.name, run.built, results, _provenance(run, ran_s), run.namespace.globals)
 
     def _remember(self, run: _Run, values: Mapping[str, object]) -> None:
         if not run.namespace.is_module:

@@ -6,6 +6,7 @@ import importlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import xxhash
 
@@ -158,13 +159,29 @@ def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
     yield from sorted(found, key=lambda manifest: manifest.provenance.made_at, reverse=True)
 
 
+class Results(NamedTuple):
+    """What a body did that a hit gives back.
+
+    Attributes
+    ----------
+    values
+        Names that it bound or rebound.
+    deleted
+        Names that it deleted.
+    imports
+        Submodules that it imported.
+    """
+
+    values: Mapping[str, object]
+    deleted: tuple[str, ...]
+    imports: tuple[str, ...]
+
+
 def save(
     store: Store,
     block_name: str,
     built: Built,
-    values: Mapping[str, object],
-    deleted: tuple[str, ...],
-    imports: tuple[str, ...],
+    results: Results,
     provenance: Provenance,
     module_globals: dict[str, object],
 ) -> Manifest:
@@ -177,7 +194,7 @@ def save(
     StoreError
         When the store cannot be written.
     """
-    encoded = encode(values, label=built.label, module_globals=module_globals)
+    encoded = encode(results.values, label=built.label, module_globals=module_globals)
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
@@ -188,10 +205,11 @@ def save(
     manifest = Manifest(
         name=block_name,
         key=built.key,
-        outputs=tuple(Output(n, _type_name(v), describe(v)) for n, v in values.items()),
-        deleted=deleted,
+        outputs=tuple(Output(n, _type_name(v), describe(v)) for n, v in results.values.items()),
+        deleted=results.deleted,
         blobs=tuple(blobs),
         provenance=provenance,
+        imports=results.imports,
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key), [manifest.to_json()])

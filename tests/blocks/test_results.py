@@ -84,6 +84,29 @@ with cached_block("b"):
     root = math.sqrt(16)
 print(root, math.pi, osp.join("a", "b"), OrderedDict(a=1), math is __import__("math"))
 """,
+    "submodules imported in the body": """
+with cached_block("b"):
+    import concurrent.futures
+    import wsgiref.headers as headers
+    import wsgiref.util
+print(concurrent.futures.Future.__name__, headers.Headers.__name__, wsgiref.util.FileWrapper.__name__)
+""",
+    "annotated names, closed files and loop variables": """
+with cached_block("b"):
+    total: int = 0
+    with open(__file__) as f:
+        text = f.read()
+    for i in range(3):
+        total += i
+print(total, i, f.closed, len(text) > 0)
+""",
+    "a block in a loop that binds a name on some passes only": """
+for v in [5, 1, 7, 1]:
+    with cached_block("b"):
+        if v > 3:
+            best = v
+    print(v, best)
+""",
     "instances of upstream classes": """
 class Base:
     def __init__(self, v):

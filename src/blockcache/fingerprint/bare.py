@@ -111,7 +111,8 @@ def bare_block(code: CodeType, offset: int) -> Block:
             )
         elif step.op == "IMPORT_NAME":
             names, level = body.steps[i - 1].arg, body.steps[i - 2].arg
-            imports += [ImportRef("", step.arg, name, level) for name in names or (None,)]
+            top = step.arg.partition(".")[0]
+            imports += [ImportRef(name or top, step.arg, name, level) for name in names or (None,)]
         elif isinstance(step.arg, CodeType):
             for name, chains in facts(step.arg).globals.items():
                 reads.setdefault(name, set()).update(chains)
