@@ -205,6 +205,7 @@ class cached_block:
         if run.settings.strict:
             raise error
         run.result = Miss("")
+        run.set_aside.clear()
         if isinstance(error, FingerprintError):
             run.problem = f"{error.path or 'an input'} cannot be fingerprinted: {error}"
         elif isinstance(error, CacheError):
@@ -306,10 +307,10 @@ class cached_block:
         return cache.save(_store(run), self.name, run.built, results, _provenance(run, ran_s), run.namespace.globals)
 
     def _remember(self, run: _Run, values: Mapping[str, object]) -> None:
+        """Note what this block has bound in its module, see :meth:`_look_up`."""
         if not run.namespace.is_module:
             return
         own = _bound_by.setdefault((id(run.namespace.globals), self.name), {})
-        own.clear()
         own.update({name: id(value) for name, value in values.items()})
 
     def _finish(
