@@ -8,8 +8,7 @@ end knows all of that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import Literal
 
 from blockcache.model import Difference
@@ -106,34 +105,3 @@ def emit(event: BlockFinished) -> None:
             import logging
 
             logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")
-
-
-@dataclass(slots=True)
-class Counters:
-    """Statistics as a fold of events: subscribe an instance.
-
-    Attributes
-    ----------
-    hits, misses
-        Blocks by outcome.
-    not_saved
-        Misses that left no entry.
-    saved_s
-        Time that hits spared: the skipped bodies' time less what the hits took themselves.
-    """
-
-    hits: int = 0
-    misses: int = 0
-    not_saved: int = 0
-    saved_s: float = 0.0
-    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
-
-    def __call__(self, event: BlockFinished) -> None:
-        """Count one event."""
-        with self._lock:  # blocks run in threads too
-            if event.outcome == "hit":
-                self.hits += 1
-                self.saved_s += (event.saved_s or 0.0) - event.took_s
-            else:
-                self.misses += 1
-                self.not_saved += not event.saved

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 import pytest
 
 from blockcache import events
-from blockcache.events import BlockFinished, Counters, emit, subscribe
+from blockcache.events import BlockFinished, emit, subscribe
 
 
 @pytest.fixture(autouse=True)
@@ -58,29 +57,3 @@ def test_a_failing_subscriber_is_logged_and_harms_nobody(caplog):
         emit(_event())
     assert len(heard) == 1
     assert "ZeroDivisionError" in caplog.text
-
-
-def test_counters_are_a_fold():
-    """Hits count what they spared: the body's time less their own; misses spare nothing."""
-    counters = Counters()
-    for event in (
-        _event(saved_s=10.0, took_s=0.25),
-        _event(saved_s=0.0, took_s=0.5),
-        _event("miss", saved=True, took_s=9.0),
-        _event("miss", problem="disk full"),
-    ):
-        counters(event)
-    assert (counters.hits, counters.misses, counters.not_saved) == (2, 2, 1)
-    assert counters.saved_s == pytest.approx(10 - 0.25 - 0.5)
-
-
-def test_counters_lose_nothing_in_threads():
-    """Blocks of several threads are all counted."""
-    counters = Counters()
-    subscribe(counters)
-    threads = [threading.Thread(target=lambda: [emit(_event("miss")) for _ in range(500)]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert counters.misses == 4000

@@ -71,8 +71,6 @@ class Located(NamedTuple):
         Text of the statement, dedented.
     renames
         Names that the host has renamed in the running code: as written, as they run.
-    verified
-        Always True; what is not verified is not returned.
     """
 
     tree: ast.Module
@@ -81,7 +79,6 @@ class Located(NamedTuple):
     scopes: tuple[ScopeNode, ...]
     source: str
     renames: Mapping[str, str]
-    verified: bool = True
 
 
 #: (id of the code object, offset) -> the code object, so that its id stays taken, and the result.

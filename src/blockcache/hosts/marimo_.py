@@ -16,7 +16,8 @@ def place(frame: types.FrameType) -> Place | None:
         notebook = frame.f_globals.get("__file__")
         if not isinstance(notebook, str):  # a notebook that has not been saved yet
             return Place("marimo", "unsaved notebook", os.getcwd())
-        return Place("marimo", notebook, os.path.dirname(os.path.abspath(notebook)))
+        # Lines are counted within the cell there.
+        return Place("marimo", f"{notebook} cell", os.path.dirname(os.path.abspath(notebook)))
     if frame.f_code.co_flags & 2 or not _runs_as_script():
         return None
     return Place("marimo", file, os.path.dirname(os.path.abspath(file)))
