@@ -37,8 +37,8 @@ _codes: dict[str, tuple[tuple[int, int, int], types.CodeType]] = {}
 _IMPORTERS = frozenset({"import_module", "__import__", "iter_modules", "walk_packages", "exec_module", "run_path"})
 
 
-#: Modules of the standard library that have been found; nothing more is to be said of them.
-_settled: set[str] = set()
+#: Top-level names that are not local, with their distribution; None for the standard library.
+_foreign: dict[str, tuple[str, str] | None] = {}
 
 
 def file_digest(path: str) -> str:
@@ -129,10 +129,15 @@ def closure(
         todo = list(_parts(module, names))
     seen = set()
     while todo:
-        name, used = todo.pop()
-        if (name, used) in seen or name in _settled:
+        name, used = todo.pop(0)  # packages before what is in them
+        top = name.partition(".")[0]
+        if (name, used) in seen:
             continue
         seen.add((name, used))
+        if top in _foreign:
+            if (found := _foreign[top]) is not None:
+                yield Imported(top, "", "", distribution=found)
+            continue
         live = _loaded(name, loaded)
         if live is not None:
             if used:
@@ -142,11 +147,12 @@ def closure(
         if spec is None:
             continue  # an attribute of a module rather than a module, or nothing at all
         origin = modules.origin_of_file(spec.origin) if spec.has_location else "local"
-        if origin == "stdlib":
-            _settled.add(name)
-        elif origin == "installed":
-            top = name.partition(".")[0]
-            yield Imported(name, "", "", distribution=modules.distribution(top) or (top, "unknown"))
+        if origin in ("stdlib", "installed"):
+            found = (modules.distribution(top) or (top, "unknown")) if origin == "installed" else None
+            if found is not None:
+                yield Imported(top, "", "", distribution=found)
+            if name == top:  # else a package whose parts lie in several places
+                _foreign[top] = found
         elif spec.origin not in (None, "built-in", "frozen"):
             assert spec.origin is not None
             code = _code_of(name, spec)
