@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import blockcache
 
 
 @dataclass
@@ -67,6 +70,11 @@ class Project:
             raise AssertionError(f"{script} failed with {done.returncode}\n{done.stdout}\n{done.stderr}")
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return Ran(done.returncode, done.stdout, done.stderr, [json.loads(line) for line in lines])
+
+
+def pytest_sessionstart() -> None:
+    """Compile blockcache once: the programs must not write bytecode, which would hide edits within a second."""
+    compileall.compile_dir(Path(blockcache.__file__).parent, quiet=1)
 
 
 @pytest.fixture

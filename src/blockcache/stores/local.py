@@ -324,10 +324,11 @@ class LocalStore:
 
 def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
     """Run ``action``, making ``folder`` when it is not there, as often as others delete it."""
-    for _ in range(_RETRIES):
+    for attempt in range(_RETRIES):
         try:
             return action()
         except FileNotFoundError:
+            time.sleep(attempt * 1e-4)  # at first not at all; then the others get out of the way
             # A delete may remove a folder above, or this one between makedirs' two looks at it.
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 os.makedirs(folder, exist_ok=True)
