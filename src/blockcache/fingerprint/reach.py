@@ -140,6 +140,7 @@ class Reach:
         self._home = home
         self._labels: dict[int, str] = {}
         self._kept: list[object] = []  # ids in _labels stay theirs
+        self._values: dict[str, tuple[object, str]] = {}  # name -> the value last met, its label
         self._whole: set[int] = set()
         self._namespaces: dict[str, list[object]] = {}  # those that share one name, in order
 
@@ -172,7 +173,7 @@ class Reach:
 
     def unbound(self, name: str) -> str:
         """A name that is read and bound nowhere."""
-        return self._add("value", name, "unbound", "not bound")
+        return self._add_value(name, "unbound", "not bound")
 
     def imported(self, module: str, names: tuple[str, ...] | None, level: int, package: str) -> None:
         """An import statement that may run in the body."""
@@ -207,10 +208,21 @@ class Reach:
         return f"{kind} {name}"
 
     def _value(self, name: str, value: object) -> str:
-        if ("value", name) not in self.inputs:
-            digest = fingerprint(value, self.label, name=name)
-            self.inputs["value", name] = Input("value", name, digest, describe(value))
-        return f"value {name}"
+        known = self._values.get(name)
+        if known is not None and known[0] is value:
+            return known[1]
+        label = self._add_value(name, fingerprint(value, self.label, name=name), describe(value))
+        self._values.setdefault(name, (value, label))
+        return label
+
+    def _add_value(self, name: str, digest: str, note: str) -> str:
+        """Add a value; another one of the same name (`cfg.lr` of an object and of a module) gets a number."""
+        unique, n = name, 1
+        while (known := self.inputs.get(("value", unique))) is not None and known.digest != digest:
+            n += 1
+            unique = f"{name}#{n}"
+        self.inputs["value", unique] = Input("value", unique, digest, note)
+        return f"value {unique}"
 
     @staticmethod
     def _plain_attributes(value: object, chains: tuple[Chain, ...]) -> bool:
