@@ -335,10 +335,6 @@ class Reach:
         if id(module) not in self._whole:
             self._whole.add(id(module))
             self._kept.append(module)
-            if getattr(module, "__file__", None) and not isinstance(
-                getattr(module, "__cached__", ""), (str, type(None))
-            ):
-                return self._file(module)
             for attribute in sorted(vars(module)):
                 if attribute not in _IMPORT_SYSTEM:
                     path = self._path(vars(module), attribute)
