@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import xxhash
 
@@ -18,8 +18,22 @@ from blockcache.errors import IntegrityError
 #: The number of the on-disk format, see FORMAT.md. Numbers are never reused.
 FORMAT = 1
 
-#: Kinds of inputs. Later kinds (file, env, extra, version) keep their place in FORMAT.md.
-Kind = Literal["code", "value", "definition", "module", "distribution", "python"]
+#: Kinds of inputs, the likeliest cause of a miss first.
+Kind = Literal[
+    "code",  # the body
+    "definition",  # a function or class
+    "value",  # what a name is bound to, by content
+    "path",  # the statements that made a value without content: its execution path
+    "file",  # a file, directory, glob or URL: declared, or opened by the body
+    "env",  # an environment variable
+    "extra",  # a declared value or callable
+    "version",  # `version=`
+    "state",  # of a library or the interpreter: generators, contexts, options, arguments
+    "module",  # a local module
+    "distribution",  # an installed distribution, by version
+    "python",  # the interpreter's minor version
+]
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 class Input(NamedTuple):
@@ -42,6 +56,15 @@ class Input(NamedTuple):
     name: str
     digest: str
     note: str = ""
+
+
+class Stat(NamedTuple):
+    """What a file system says of a file; where all four are the same, its content is taken to be."""
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +101,6 @@ def compare(now: Iterable[Input], was: Iterable[Input]) -> tuple[Difference, ...
 
     The order tells the likeliest cause first: code, definitions, values, then versions.
     """
-    rank = {"code": 0, "definition": 1, "value": 2, "module": 3, "distribution": 4, "python": 5}
     here = {(i.kind, i.name): i for i in now}
     there = {(i.kind, i.name): i for i in was}
     found = []
@@ -87,7 +109,7 @@ def compare(now: Iterable[Input], was: Iterable[Input]) -> tuple[Difference, ...
         if a is None or b is None or a.digest != b.digest:
             found.append(Difference(kind, name, a, b))
     # A changed input says more than one that came or went with it.
-    return tuple(sorted(found, key=lambda d: (d.now is None or d.was is None, rank.get(d.kind, 9), d.name)))
+    return tuple(sorted(found, key=lambda d: (d.now is None or d.was is None, KINDS.index(d.kind), d.name)))
 
 
 @dataclass(frozen=True, slots=True)
