@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import sys
 import time
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import CodeType, FrameType, TracebackType
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from types import EllipsisType, TracebackType
 from typing import Any, Literal
 
-from blockcache import cache, hosts, key, report, settings
-from blockcache.analysis import Block, analyse
-from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, FrozenMissError, IntegrityError
-from blockcache.events import BlockFinished, emit
-from blockcache.fingerprint.bare import bare_block, left_at_end
-from blockcache.frames import Entry, Namespace, Skip, entry_point, locate
-from blockcache.hosts import Place
-from blockcache.model import Hit, Lookup, Manifest, Miss, Provenance
-from blockcache.stores import Store
-from blockcache.stores.local import LocalStore
+from blockcache import inputs as declared
+from blockcache import passage, report, settings
+from blockcache.errors import CacheError, FrozenMissError
+from blockcache.events import BlockFinished
+from blockcache.frames import Namespace, Skip, entry_point
+from blockcache.key import pinning
+from blockcache.model import Hit, Lookup, Manifest, Miss
+from blockcache.passage import Options, Passage
 
 report.install()
 
-_MISSING = object()
-
-
-@dataclass(slots=True)
-class _Run:
-    """One passage through a block: what is known between entering and leaving it."""
-
-    frame: FrameType
-    entry: Entry
-    place: Place
-    settings: settings.Settings
-    line: int
-    started: float
-    namespace: Namespace
-    block: Block
-    built: key.Built | None = None
-    upstream: key.Upstream | None = None
-    result: Lookup = field(default_factory=lambda: Miss(""))
-    before: Mapping[str, object] = field(default_factory=dict)
-    loaded: frozenset[str] = frozenset()
-    set_aside: dict[str, object] = field(default_factory=dict)
-    skip: Skip | None = None
-    problem: str = ""
-
-
-# By identity of the code object, which is kept alive: (code, place, block).
-_examined: dict[tuple[int, int], tuple[CodeType, Place, Block]] = {}
-# Names that a block has bound in a module, by (id of the module's globals, block name): name -> id of the value.
-_bound_by: dict[tuple[int, str], dict[str, int]] = {}
-_stores: dict[str, Store] = {}
-_warned: set[tuple[str, str]] = set()
+Pin = Literal["exact", "minor", "major"] | None
 
 
 class cached_block:
@@ -67,16 +34,33 @@ class cached_block:
     The first run executes the body and saves the names that it bound, rebound or deleted. A later
     run, in a script, a Jupyter notebook or a marimo notebook, skips the body and binds the same
     values, as long as nothing that the body depends on has changed: its own code, the values,
-    functions, classes and modules that it reaches, the versions of the distributions behind them.
+    functions, classes and modules that it reaches, the versions of the distributions behind them,
+    the files that it opened and the environment variables that it read.
 
     Parameters
     ----------
     name
         A label for people, the command line and messages; not part of what is compared, so a renamed
         block still hits.
+    inputs
+        What else the result depends on: paths, globs, directories and URLs (as text or path objects), :func:`file`,
+        :func:`env` and :func:`value`, functions that are called at every lookup (a row count, a git commit),
+        ``"@name"`` for a set of ``[tool.blockcache.inputs]`` in ``pyproject.toml``.
+    ignore
+        Upstream names (``"logger"``, ``"cfg.verbose"``, ``"helpers.DEBUG"``) and types whose values do not count.
+    pin
+        How exactly versions of distributions count: ``"exact"`` (the default), ``"minor"``, ``"major"``, None for not at
+        all; or a mapping from distributions to these, ``"*"`` for the others.
+    version
+        Text or number that you change to say that entries made before are not wanted any more.
+    validate
+        Called with the restored values (a mapping by name) before a body is skipped; false, or an error, is a miss.
+    ttl
+        How old an entry may be: seconds, a timedelta, or text such as ``"90s"``, ``"2h"``, ``"7d"``.
     mode
         ``"on"`` looks up and saves, ``"off"`` does nothing at all, ``"refresh"`` runs and overwrites,
-        ``"readonly"`` looks up and never saves, ``"frozen"`` makes a miss an error. Default: the setting.
+        ``"readonly"`` looks up and never saves, ``"frozen"`` makes a miss an error, ``"verify"`` runs the body on a
+        hit too and compares. Default: the setting.
     store
         Directory of the store. Default: the setting, else ``.blockcache`` beside the project.
 
@@ -93,6 +77,8 @@ class cached_block:
 
     Raises
     ------
+    CacheError
+        When an argument is none that it can be; names the argument and what it can be.
     BlockError
         On entering, when the body contains what a skip cannot honour (``return``, ``yield``, a
         ``break`` out of the block, ...): before the body starts, on a first run too.
@@ -111,7 +97,13 @@ class cached_block:
         self,
         name: str,
         *,
-        mode: Literal["on", "off", "refresh", "readonly", "frozen"] | None = None,
+        inputs: Iterable[object] = (),
+        ignore: Iterable[str | type] = (),
+        pin: Pin | Mapping[str, Pin] | EllipsisType = ...,
+        version: str | int | float | None = None,
+        validate: Callable[[Mapping[str, object]], object] | None = None,
+        ttl: str | float | timedelta | None = None,
+        mode: Literal["on", "off", "refresh", "readonly", "frozen", "verify"] | None = None,
         store: str | None = None,
     ) -> None:
         if not isinstance(name, str) or not name.strip():
@@ -121,232 +113,85 @@ class cached_block:
         self.key = ""
         self.restored: tuple[str, ...] = ()
         self.saved_s = 0.0
+        self._options = _options(inputs, ignore, pin, version, validate, ttl)
         self._mode = mode
         self._store = store
-        self._run: _Run | None = None
+        self._passage: Passage | None = None
         self._event: BlockFinished | None = None
-        self._facts: tuple[Any, ...] = ((), None, ())  # inputs, lookup, outputs: what a card shows
+        self._facts: tuple[Any, ...] = ((), None, None)  # inputs, lookup, manifest: what is explained and shown
 
     # -- entering --------------------------------------------------------------------------
 
     def __enter__(self) -> cached_block:
         started = time.perf_counter()
         frame = sys._getframe(1)
-        if self._run is not None:
+        if self._passage is not None:
             raise CacheError(f"block {self.name!r} is entered again before it was left; make a new cached_block")
-        known = _examined.get((id(frame.f_code), frame.f_lasti))
-        place = known[1] if known is not None else hosts.place(frame)
+        place = passage.place_of(frame)
         chosen = settings.resolve(place.folder, mode=self._mode, store=self._store)
         self.hit = False
         if chosen.mode == "off":
             return self
         entry = entry_point(frame)
-        block = known[2] if known is not None else _examine(frame, entry, place)
-        run = _Run(frame, entry, place, chosen, frame.f_lineno, started, Namespace(frame), block)
-        try:
-            self._look_up(run)
-        except Exception as error:
-            # Whatever goes wrong in here must not keep the program from its result.
-            self._trouble(run, error)
-        if isinstance(run.result, Hit) and any(map(run.namespace.is_local, run.result.manifest.deleted)):
-            # The compiler counts on a function's variable staying bound: it cannot be unbound from outside.
-            run.result = Miss("a variable that the block deletes is bound now")
-        if isinstance(run.result, Hit):
+        run = Passage(
+            self.name,
+            self,
+            self._options,
+            chosen,
+            frame,
+            entry,
+            place,
+            frame.f_lineno,
+            started,
+            Namespace(frame),
+            passage.examine(frame, entry, place, chosen),
+        )
+        run.look_up()
+        self.key = run.built.key.digest if run.built is not None else ""
+        if isinstance(run.result, Hit) and not _to_be_verified(chosen):
             run.skip = Skip(frame, entry)
-            self._run, self.hit = run, True
+            self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
                 return self
             run.result, run.problem, self.hit = Miss(""), "the body could not be skipped: no tool id is free", False
+            run.skip = None
         if chosen.mode == "frozen":
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
-        run.loaded = frozenset(sys.modules)
-        # Out of sight, so that afterwards it can be told whether this run bound them.
-        run.namespace.assign({}, run.set_aside)
-        run.before = run.namespace.get_many(block.writes | block.deletes)
-        self._run = run
+        self._passage = run
+        run.begin()
         return self
-
-    def _look_up(self, run: _Run) -> None:
-        """Build the key, and find and decode its entry."""
-        names = key.upstream_names(run.block)
-        in_module = run.namespace.is_module
-        own = _bound_by.get((id(run.namespace.globals), self.name), {}) if in_module else {}
-        bound = run.namespace.get_many(names)
-        bound |= run.namespace.get_many(key.spoken_names(run.block, bound))
-        # The body does not read them and an earlier run of this block bound them: as good as unbound,
-        # or running a notebook's cell twice would miss.
-        run.set_aside = {
-            name: value for name, value in bound.items() if name not in run.block.reads and own.get(name) == id(value)
-        }
-        while True:
-            kept = {name: value for name, value in bound.items() if name not in run.set_aside}
-            local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))
-            run.upstream = key.Upstream(kept, local, run.namespace.globals)
-            run.built = key.build(run.block, run.upstream)
-            read_by_helpers = [i.name for i in run.built.key.inputs if i.kind == "value" and i.name in run.set_aside]
-            if not read_by_helpers:
-                break
-            for name in read_by_helpers:
-                del run.set_aside[name]
-        self.key = run.built.key.digest
-        if run.settings.mode == "refresh":
-            run.result = Miss("refresh")
-            return
-        may_write = run.settings.mode == "on"
-        try:
-            run.result = cache.lookup(_store(run), self.name, run.built, run.namespace.globals, may_write=may_write)
-        except (IntegrityError, CodecError) as error:
-            # As good as no entry: the body runs, and saving its result heals the store.
-            run.result = Miss(f"the entry could not be used: {error}")
-
-    def _trouble(self, run: _Run, error: Exception) -> None:
-        """One warning instead of an error; the setting ``strict`` raises it."""
-        if run.settings.strict:
-            raise error
-        run.result = Miss("")
-        run.set_aside.clear()
-        if isinstance(error, FingerprintError):
-            run.problem = f"{error.path or 'an input'} cannot be fingerprinted: {error}"
-        elif isinstance(error, CacheError):
-            run.problem = str(error)
-        else:
-            run.problem = f"{type(error).__name__}: {error}"
-        self._warn(run)
-
-    def _warn(self, run: _Run) -> None:
-        if (self.name, run.problem) not in _warned:
-            _warned.add((self.name, run.problem))
-            # Under `-W error` a warning must not cost the program its result: the line says it, and the log;
-            # who wants an error sets `strict`.
-            with contextlib.suppress(CacheWarning):
-                warnings.warn_explicit(
-                    f"block {self.name!r}: {run.problem}", CacheWarning, run.frame.f_code.co_filename, run.line
-                )
 
     # -- leaving ---------------------------------------------------------------------------
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        run = self._run
+        run = self._passage
         if run is None:  # mode off
             return False
         skipped = run.skip is not None and run.skip.raised(error)
         try:
             if skipped:
-                self._restore(run)
+                self.restored = tuple(run.restore())
+                self.saved_s = run.event.saved_s or 0.0 if run.event is not None else 0.0
+            elif run.skip is not None:
+                self.hit = False
+                run.not_skipped()
             else:
-                self._keep(run, kind)
+                run.end(kind)
         finally:
-            self._run = None
+            self._passage = None
+            self._event = run.event
+            self._facts = (
+                run.built.key.inputs if run.built is not None else (),
+                _without_values(run.result),
+                run.manifest,
+            )
             skip, run.skip = run.skip, None
             if skip is not None:
                 skip.disarm()  # the last act, see frames/skip.py
         return skipped
-
-    def _restore(self, run: _Run) -> None:
-        hit = run.result
-        assert isinstance(hit, Hit) and run.built is not None
-        values = dict(hit.values)
-        self.restored = tuple(values)
-        self.saved_s = hit.manifest.provenance.duration_s
-        self._remember(run, values)
-        if run.entry.as_name is not None:
-            values.setdefault(run.entry.as_name, self)  # a body may bind that name to something else
-        run.namespace.assign(values, hit.manifest.deleted)
-        self._finish(run, "hit", manifest=hit.manifest, load_s=hit.load_s)
-
-    def _keep(self, run: _Run, kind: type[BaseException] | None) -> None:
-        """The body ran: save what it did."""
-        ran_s = time.perf_counter() - run.started
-        after = run.namespace.get_many(run.block.writes | run.block.deletes)
-        if not run.skip:
-            run.namespace.assign({name: value for name, value in run.set_aside.items() if name not in after})
-        manifest = None
-        save_started = time.perf_counter()
-        if run.skip is not None:
-            self.hit, run.result = False, Miss("")
-            run.problem = run.problem or "the skip was not delivered, so the body ran"
-        elif kind is not None:
-            run.problem = f"the body raised {kind.__name__}"
-        elif run.built is not None and not run.problem and run.settings.mode not in ("readonly", "frozen"):
-            try:
-                manifest = self._save(run, after, ran_s)
-            except Exception as error:
-                self._trouble_saving(run, error)
-        self._finish(run, "miss", manifest=manifest, save_s=time.perf_counter() - save_started)
-
-    def _trouble_saving(self, run: _Run, error: Exception) -> None:
-        result = run.result
-        self._trouble(run, error)
-        run.result = result  # why it missed is still true
-
-    def _save(self, run: _Run, after: Mapping[str, object], ran_s: float) -> Manifest:
-        assert run.built is not None and run.upstream is not None
-        changed = key.changed_by_body(run.block, run.upstream, run.built.key, run.loaded)
-        if changed:
-            # A hit would lose the change. Restoring it into the same object is not there yet.
-            names = ", ".join(sorted(changed))
-            raise CodecError(
-                f"the body changes {names} in place, which a hit could not repeat; bind the result to a new name"
-            )
-        if not run.block.source and not left_at_end(run.frame, run.entry.offset):
-            raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
-        values = {
-            name: value
-            for name, value in after.items()
-            # The same object as before: the body left it alone, or bound what is part of the key anyway.
-            if not (run.before.get(name, _MISSING) is value and name in run.upstream.bound)
-            and name in run.block.writes
-            and value is not self
-        }
-        deleted = tuple(sorted(name for name in run.before if name not in after))
-        self._remember(run, values)
-        results = cache.Results(values, deleted, _submodules(run, values))
-        return cache.save(_store(run), self.name, run.built, results, _provenance(run, ran_s), run.namespace.globals)
-
-    def _remember(self, run: _Run, values: Mapping[str, object]) -> None:
-        """Note what this block has bound in its module, see :meth:`_look_up`."""
-        if not run.namespace.is_module:
-            return
-        own = _bound_by.setdefault((id(run.namespace.globals), self.name), {})
-        own.update({name: id(value) for name, value in values.items()})
-
-    def _finish(
-        self,
-        run: _Run,
-        outcome: Literal["hit", "miss"],
-        *,
-        manifest: Manifest | None,
-        load_s: float | None = None,
-        save_s: float | None = None,
-    ) -> None:
-        miss = run.result if isinstance(run.result, Miss) else Miss("")
-        event = BlockFinished(
-            name=self.name,
-            outcome=outcome,
-            file=run.place.file,
-            line=run.line,
-            host=run.place.host,
-            took_s=time.perf_counter() - run.started,
-            key=self.key,
-            reason=report.why(miss),
-            differences=miss.differences,
-            saved_s=self.saved_s if outcome == "hit" else None,
-            load_s=load_s,
-            save_s=save_s if manifest is not None else None,
-            size_bytes=manifest.size_bytes if manifest is not None else None,
-            made_at=manifest.provenance.made_at if manifest is not None and outcome == "hit" else None,
-            saved=outcome == "miss" and manifest is not None,
-            problem=run.problem,
-            quiet=run.settings.quiet,
-            log_path=settings.log_path(run.settings),
-        )
-        inputs = run.built.key.inputs if run.built is not None else ()
-        self._event = event
-        self._facts = (inputs, _without_values(run.result), manifest.outputs if manifest is not None else ())
-        emit(event)
 
     # -- telling ---------------------------------------------------------------------------
 
@@ -360,7 +205,8 @@ class cached_block:
     def _repr_html_(self) -> str:
         if self._event is None:
             return f"<code>{self!r}</code>"
-        inputs, result, outputs = self._facts
+        inputs, result, manifest = self._facts
+        outputs = manifest.outputs if isinstance(manifest, Manifest) else ()
         was = result.nearest.key.inputs if isinstance(result, Miss) and result.nearest is not None else None
         return report.card_html(self._event, inputs=inputs, outputs=outputs, was=was)
 
@@ -374,7 +220,7 @@ class cached_block:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A block that stands in the body of another is one of its names: what it says is kept, not the frame.
-        state = {k: v for k, v in self.__dict__.items() if k != "_run"}
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_passage", "_options")}
         return _finished_block, (self.name, state)
 
 
@@ -389,55 +235,47 @@ def _without_values(result: Lookup) -> Lookup:
     return Hit(result.manifest, {}, result.load_s) if isinstance(result, Hit) else result
 
 
-def _examine(frame: FrameType, entry: Entry, place: Place) -> Block:
-    """The block that ``frame`` is entering, from its source or, where there is none, from its code object."""
-    code = frame.f_code
-    located = locate(frame, hosts.source(frame))
-    block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
-    _examined[id(code), frame.f_lasti] = (code, place, block)
-    return block
+def _to_be_verified(chosen: settings.Settings) -> bool:
+    """Whether this hit is one of those that run again; by the system's chance, not by the program's generators."""
+    return chosen.mode == "verify" and int.from_bytes(os.urandom(4), "big") < chosen.sample * 2**32
 
 
-def _store(run: _Run) -> Store:
-    path = settings.store_path(run.settings, run.place.folder)
-    found = _stores.get(path)
-    if found is None:
-        found = _stores[path] = LocalStore(path)
-    return found
+_NO_OPTIONS = Options()
 
 
-def _submodules(run: _Run, values: Mapping[str, object]) -> tuple[str, ...]:
-    """Modules that ``import a.b`` in the body has loaded: binding ``a`` again does not load them."""
-    return tuple(
-        sorted(
-            {
-                ref.module
-                for ref in run.block.imports
-                if ref.attribute is None and "." in ref.module and ref.name in values and ref.module in sys.modules
-            }
-        )
-    )
+def _options(
+    inputs: Iterable[object],
+    ignore: Iterable[str | type],
+    pin: Any,
+    version: str | float | None,
+    validate: Callable[[Mapping[str, object]], object] | None,
+    ttl: str | float | timedelta | None,
+) -> Options:
+    """The arguments, checked.
 
-
-def _provenance(run: _Run, ran_s: float) -> Provenance:
-    import getpass
-    import platform
-    from datetime import UTC, datetime
-
-    from blockcache import __version__
-
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container without a password entry
-        user = ""
-    return Provenance(
-        made_at=datetime.now(UTC).isoformat(),
-        duration_s=ran_s,
-        host=run.place.host,
-        file=run.place.file,
-        line=run.line,
-        python=platform.python_version(),
-        blockcache=__version__,
-        machine=platform.node(),
-        user=user,
+    Raises
+    ------
+    CacheError
+        When one is none that it can be.
+    """
+    if not inputs and not ignore and pin is ... and version is None and validate is None and ttl is None:
+        return _NO_OPTIONS
+    listed = [inputs] if isinstance(inputs, (str, os.PathLike)) or callable(inputs) else list(inputs)
+    declared.check(listed)
+    ignored = [ignore] if isinstance(ignore, (str, type)) else list(ignore)
+    for item in ignored:
+        if not isinstance(item, (str, type)):
+            raise CacheError(f"ignore={item!r}: it takes names of upstream variables and types")
+    if version is not None and (isinstance(version, bool) or not isinstance(version, (str, int, float))):
+        raise CacheError(f"version={version!r}: it takes text or a number")
+    if validate is not None and not callable(validate):
+        raise CacheError(f"validate={validate!r}: it takes a function of the restored values")
+    return Options(
+        inputs=tuple(listed),
+        pin=None if pin is ... else pinning(pin),
+        ignored=tuple(item for item in ignored if isinstance(item, type)),
+        ignored_names=frozenset(item for item in ignored if isinstance(item, str)),
+        version=None if version is None else f"{version!r}",
+        validate=validate,
+        ttl_s=None if ttl is None else declared.parse_ttl(ttl),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -10,16 +11,32 @@ from typing import NamedTuple
 
 import xxhash
 
+from blockcache import discovered, generators
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
-from blockcache.model import Blob, Hit, Key, Lookup, Manifest, Miss, Output, Provenance, compare
+from blockcache.model import (
+    FORMAT,
+    Blob,
+    Difference,
+    Hit,
+    Input,
+    Key,
+    Lookup,
+    Manifest,
+    Miss,
+    Output,
+    Provenance,
+    Stat,
+    compare,
+    entry_id,
+)
 from blockcache.stores import Buffer, Store
 
-#: The entry of a key without discovered inputs.
-_ONLY_ENTRY = "entry"
+#: The states of random generators stand beside the outputs, under what cannot be a name of a program.
+_GENERATORS = ".generators"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
@@ -29,9 +46,9 @@ _LONGEST_FOLDER_BYTES = 255
 _SHORTENED_BYTES = 100
 
 
-def entry_name(key: Key) -> str:
-    """The store's name of a key's manifest."""
-    return f"entries/{key.digest}/{_ONLY_ENTRY}.json"
+def entry_name(key: Key, entry: str) -> str:
+    """The store's name of a manifest; ``entry`` is :func:`blockcache.model.entry_id` of its discovered inputs."""
+    return f"entries/{key.digest}/{entry}.json"
 
 
 def label_name(block_name: str, key: Key) -> str:
@@ -63,7 +80,14 @@ def _point(store: Store, block_name: str, key: Key) -> None:
 
 
 def lookup(
-    store: Store, block_name: str, built: Built, module_globals: dict[str, object], *, may_write: bool = True
+    store: Store,
+    block_name: str,
+    built: Built,
+    module_globals: dict[str, object],
+    *,
+    may_write: bool = True,
+    ttl_s: float | None = None,
+    memo: str | None = None,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -79,6 +103,10 @@ def lookup(
         The block's module globals, which become the globals of restored functions.
     may_write
         Whether wrong bytes may be removed and verified ones marked.
+    ttl_s
+        Seconds after which an entry counts as a miss.
+    memo
+        Folder that remembers the digests of files that did not change.
 
     Raises
     ------
@@ -90,22 +118,88 @@ def lookup(
         When the store cannot be read.
     """
     started = time.perf_counter()
-    data = store.get(entry_name(built.key))
-    if data is None:
-        return _miss(store, block_name, built.key)
-    manifest = Manifest.from_json(data, built.key)
-    if manifest.key.digest != built.key.digest:
-        raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
+    manifest = _variant(store, block_name, built.key, memo)
+    if isinstance(manifest, Miss):
+        return manifest
+    if ttl_s is not None and _age_s(manifest) >= ttl_s:
+        return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
     blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
     values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
-    if values.keys() != {output.name for output in manifest.outputs}:
+    states = values.pop(_GENERATORS, {})
+    if values.keys() != {output.name for output in manifest.outputs} or not isinstance(states, dict):
         raise IntegrityError("the entry does not hold the values that it names")
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
-    return Hit(manifest, values, time.perf_counter() - started)
+    return Hit(manifest, values, time.perf_counter() - started, states)
+
+
+def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
+    """The entry of a key whose discovered inputs are now as they were."""
+    which: dict[str, set[str]] = {}
+    for name in store.list(f"entries/{key.digest}"):
+        found = name.rpartition("/")[2].removesuffix(".json")
+        which.setdefault(found.partition("-")[0], set()).add(found)
+    nearest: tuple[tuple[Difference, ...], Manifest] | None = None
+    trouble: IntegrityError | None = None
+    for entries in which.values():
+        # Entries of one group look at the same things: any of them tells which one answers.
+        try:
+            any_of_them = _manifest(store, key, next(iter(entries)))
+            if any_of_them is None:
+                continue
+            differences = tuple(_changed(any_of_them, memo))
+            if not differences:
+                return any_of_them
+            now = {(i.kind, i.name): i for i in any_of_them.discovered}
+            now.update(((d.kind, d.name), d.now) for d in differences if d.now is not None)
+            right = entry_id(now.values())
+            manifest = _manifest(store, key, right) if right in entries else None
+        except IntegrityError as error:
+            trouble = error
+            continue
+        if manifest is not None:
+            return manifest
+        if nearest is None or len(differences) < len(nearest[0]):
+            nearest = differences, any_of_them
+    if nearest is not None:
+        return Miss("", *nearest, same_key=True)
+    if trouble is not None:
+        raise trouble
+    return _miss(store, block_name, key)
+
+
+def _manifest(store: Store, key: Key, entry: str) -> Manifest | None:
+    """A manifest that may be served; None when it is gone or of a format that did not record all that counts."""
+    data = store.get(entry_name(key, entry))
+    if data is None:
+        return None
+    manifest = Manifest.from_json(data, key)
+    if manifest.key.digest != key.digest or (manifest.format == FORMAT and manifest.entry_id != entry):
+        raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
+    return manifest if manifest.format == FORMAT else None
+
+
+def _changed(manifest: Manifest, memo: str | None) -> Iterator[Difference]:
+    """Discovered inputs that are not what they were."""
+    states = [i for i in manifest.discovered if i.kind == "state"]
+    if states:
+        now = generators.digests()
+        for was in states:
+            digest = now.get(was.name, "not loaded")
+            if digest != was.digest:
+                yield Difference(was.kind, was.name, was._replace(digest=digest), was)
+    if len(states) != len(manifest.discovered):
+        yield from discovered.changed((i for i in manifest.discovered if i.kind != "state"), manifest.stats, memo)
+
+
+def _age_s(manifest: Manifest) -> float:
+    from datetime import UTC, datetime
+
+    made = datetime.fromisoformat(manifest.provenance.made_at)
+    return (datetime.now(UTC) - made).total_seconds()
 
 
 def _import(module: str) -> None:
@@ -149,13 +243,13 @@ def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
     """Readable entries that were saved or met under a block's name, newest first."""
     found = []
     for pointer in store.list(label_folder(block_name)):
-        digest = pointer.rpartition("/")[2]
-        data = store.get(f"entries/{digest}/{_ONLY_ENTRY}.json")
-        try:
-            if data is not None:
-                found.append(Manifest.from_json(data))
-        except IntegrityError:
-            continue
+        for name in store.list(f"entries/{pointer.rpartition('/')[2]}"):
+            data = store.get(name)
+            try:
+                if data is not None:
+                    found.append(Manifest.from_json(data))
+            except IntegrityError:
+                continue
     yield from sorted(found, key=lambda manifest: manifest.provenance.made_at, reverse=True)
 
 
@@ -170,11 +264,21 @@ class Results(NamedTuple):
         Names that it deleted.
     imports
         Submodules that it imported.
+    discovered, stats
+        What it read from outside, and what the file system says of it.
+    untracked
+        What it did that cannot be checked.
+    generators
+        States of the global random generators that it moved.
     """
 
     values: Mapping[str, object]
     deleted: tuple[str, ...]
     imports: tuple[str, ...]
+    discovered: tuple[Input, ...]
+    stats: Mapping[str, Stat]
+    untracked: tuple[str, ...]
+    generators: Mapping[str, object]
 
 
 def save(
@@ -184,6 +288,7 @@ def save(
     results: Results,
     provenance: Provenance,
     module_globals: dict[str, object],
+    texts: Mapping[str, str],
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
@@ -194,7 +299,8 @@ def save(
     StoreError
         When the store cannot be written.
     """
-    encoded = encode(results.values, label=built.label, module_globals=module_globals)
+    values = {**results.values, _GENERATORS: results.generators} if results.generators else results.values
+    encoded = encode(values, label=built.label, module_globals=module_globals)
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
@@ -210,10 +316,24 @@ def save(
         blobs=tuple(blobs),
         provenance=provenance,
         imports=results.imports,
+        discovered=results.discovered,
+        stats=results.stats,
+        untracked=results.untracked,
+        generators=tuple(sorted(results.generators)),
+        texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
-    store.put(entry_name(built.key), [manifest.to_json()])
+    store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
     return manifest
+
+
+def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
+    """Keep source texts for people in a blob of their own, which a hit does not read; its digest."""
+    if not texts:
+        return ""
+    data = json.dumps(texts, indent=1, sort_keys=True).encode()
+    digest = xxhash.xxh3_128_hexdigest(data)
+    return _put(store, digest, [data], len(data)).digest
 
 
 def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blob:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from blockcache.model import Difference
 
-Outcome = Literal["hit", "miss"]
+Outcome = Literal["hit", "miss", "verified", "differs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class BlockFinished:
     name
         The block's name.
     outcome
-        ``hit`` when the body was skipped, else ``miss``.
+        ``hit`` when the body was skipped; ``verified`` or ``differs`` when it ran although there was an entry, to be
+        compared with it (``mode="verify"``); else ``miss``.
     file, line, host
         Where the block stands, and in which host it ran.
     took_s
@@ -50,6 +51,10 @@ class BlockFinished:
         On a miss: whether an entry was saved.
     problem
         What went wrong or why nothing was saved, in one clause; empty when all is well.
+    untracked
+        On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
+    differing
+        What is not as the entry says, in clauses.
     quiet, log_path
         The settings at this block: no line on standard error; file for one line of JSON.
     """
@@ -70,6 +75,8 @@ class BlockFinished:
     made_at: str | None = None
     saved: bool = False
     problem: str = ""
+    untracked: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
     quiet: bool = False
     log_path: str | None = None
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from blockcache.analysis import Block
-from blockcache.errors import FingerprintError
+from blockcache.errors import CacheError, FingerprintError
 from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, words
+from blockcache.fingerprint.modules import normal_name
 from blockcache.fingerprint.reach import Reach
+from blockcache.fingerprint.values import describe
 from blockcache.model import Input, Key, compare
 
 #: Calls that look up names written in a text, in the frame of their caller: then every word of the block may be read.
@@ -36,6 +38,29 @@ class Upstream:
     bound: Mapping[str, object]
     local: frozenset[str]
     globals: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the arguments of a block say about its key.
+
+    Attributes
+    ----------
+    declared
+        Inputs that the user named.
+    pin
+        How exactly versions count, see :func:`pinning`; None for all of them exactly.
+    ignored, ignored_names
+        Types and names whose values are no inputs.
+    """
+
+    declared: tuple[Input, ...] = ()
+    pin: Callable[[str], str | None] | None = None
+    ignored: tuple[type, ...] = ()
+    ignored_names: frozenset[str] = frozenset()
+
+
+_NO_DEMANDS = Demands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +104,9 @@ def spoken_names(block: Block, bound: Mapping[str, object]) -> frozenset[str]:
     return frozenset(words(texts)) - frozenset(bound)
 
 
-def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = None) -> Built:
+def build(
+    block: Block, upstream: Upstream, demands: Demands = _NO_DEMANDS, loaded: Collection[str] | None = None
+) -> Built:
     """The key of ``block`` as its inputs stand now.
 
     Parameters
@@ -88,6 +115,8 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
         What the body is and reads.
     upstream
         What its names are bound to.
+    demands
+        What its arguments say.
     loaded
         Names of the modules that count as loaded; by default those that are.
 
@@ -103,7 +132,7 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
     if opaque:
         what = f"the body uses {', '.join(dict.fromkeys(opaque))}: what it reads cannot be known"
         raise FingerprintError(what, path=opaque[0])
-    reach = Reach(upstream.globals, loaded)
+    reach = Reach(upstream.globals, loaded, demands.pin, demands.ignored, demands.ignored_names)
     reach.docs_matter = block.reads_doc
     reach.subclasses_matter = "__subclasses__" in block.source
     for name in sorted(upstream_names(block).union(upstream.bound)):
@@ -116,6 +145,9 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
             if name in block.writes or name in block.deletes or (name in block.reads and not hasattr(builtins, name)):
                 reach.unbound(path)
             continue
+        if name in demands.ignored_names:
+            reach.ignore(path, upstream.bound[name])
+            continue
         label = reach.read(path, upstream.bound[name], block.reads.get(name, ((),)))
         if ("value", path) not in reach.inputs:
             # What the name is bound to; what that is, is an input of its own.
@@ -125,16 +157,53 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
         reach.imported(ref.module, (ref.attribute,) if ref.attribute else None, ref.level, package)
     reach.finish()
     inputs = [*reach.inputs.values(), Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
+    inputs += demands.declared
     return Built(Key.of(inputs), reach.objects, reach.known_label)
 
 
-def changed_by_body(block: Block, upstream: Upstream, before: Key, loaded: Collection[str]) -> list[str]:
+def pinning(pin: object) -> Callable[[str], str | None]:
+    """From the argument ``pin`` to how exactly each distribution's version counts.
+
+    Raises
+    ------
+    CacheError
+        When it is none of ``exact``, ``minor``, ``major``, None and a mapping to these.
+    """
+    levels = pin if isinstance(pin, Mapping) else {"*": pin}
+    for name, level in levels.items():
+        if not isinstance(name, str) or level not in ("exact", "minor", "major", None):
+            what = f"pin={{{name!r}: {level!r}}}" if isinstance(pin, Mapping) else f"pin={level!r}"
+            raise CacheError(f"{what}: it takes 'exact', 'minor', 'major', None, or a mapping from distributions to these")
+    known = {normal_name(name): level for name, level in levels.items()}
+    return lambda name: known.get(normal_name(name), known.get("*", "exact"))
+
+
+def difference(was: object, now: object, upstream: Upstream) -> str:
+    """In a clause, how a value differs from the saved one; empty when it does not."""
+    found = []
+    for value in (was, now):
+        reach = Reach(upstream.globals)
+        try:
+            reach.read("it", value, ((),))
+        except FingerprintError as error:
+            return f"cannot be compared: {error}"
+        found.append(Key.of(reach.inputs.values()))
+    if found[0].digest == found[1].digest:
+        return ""
+    before, after = describe(was), describe(now)
+    what = f"{before} was saved, {after} this time" if before != after else f"{after} differs"
+    return f"{what}; the entry is stale, or the body gives another result each time"
+
+
+def changed_by_body(
+    block: Block, upstream: Upstream, demands: Demands, before: Key, loaded: Collection[str]
+) -> list[str]:
     """What the body changed in place: inputs that are no longer what they were when the key was built.
 
     Names that the body binds are results, not changes; ``loaded`` are the modules loaded before the body.
     """
     try:
-        after = build(block, upstream, loaded).key
+        after = build(block, upstream, demands, loaded).key
     except FingerprintError as error:
         return [error.path]
     roots = (d.name for d in compare(after.inputs, before.inputs))

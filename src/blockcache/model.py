@@ -7,7 +7,7 @@ the same comparison that decides a hit also explains a miss.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -16,7 +16,9 @@ import xxhash
 from blockcache.errors import IntegrityError
 
 #: The number of the on-disk format, see FORMAT.md. Numbers are never reused.
-FORMAT = 1
+FORMAT = 2
+#: Older formats that can still be shown; their entries do not know all that they depend on and are never served.
+_READABLE = (1, FORMAT)
 
 #: Kinds of inputs, the likeliest cause of a miss first.
 Kind = Literal[
@@ -56,6 +58,11 @@ class Input(NamedTuple):
     name: str
     digest: str
     note: str = ""
+
+
+def _rank(kind: str) -> int:
+    """Place of a kind among the causes of a miss; kinds of later versions come last."""
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
 class Stat(NamedTuple):
@@ -109,7 +116,19 @@ def compare(now: Iterable[Input], was: Iterable[Input]) -> tuple[Difference, ...
         if a is None or b is None or a.digest != b.digest:
             found.append(Difference(kind, name, a, b))
     # A changed input says more than one that came or went with it.
-    return tuple(sorted(found, key=lambda d: (d.now is None or d.was is None, KINDS.index(d.kind), d.name)))
+    return tuple(sorted(found, key=lambda d: (d.now is None or d.was is None, _rank(d.kind), d.name)))
+
+
+def entry_id(discovered: Iterable[Input]) -> str:
+    """``<which>-<what>``: digests of the discovered inputs' names, and of what they were; ``entry`` without any.
+
+    Variants of a key with the same first half look at the same things, so one of them tells which one to read.
+    """
+    ordered = sorted(discovered)
+    if not ordered:
+        return "entry"
+    which, what = (json.dumps([i[:n] for i in ordered]).encode() for n in (2, 3))
+    return f"{xxhash.xxh3_64_hexdigest(which)}-{xxhash.xxh3_128_hexdigest(what)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +175,16 @@ class Manifest:
         The key that the entry answers.
     outputs, deleted
         Names that the body bound or rebound, and names that it deleted.
+    discovered
+        Inputs that were seen while the body ran; the entry answers only while they are the same.
+    stats
+        What the file system said of discovered files, by input name, where that may be trusted.
+    untracked
+        What the body did that cannot be checked again, in clauses for people.
+    generators
+        Global random generators that the body moved; their states afterwards are beside the outputs.
+    texts
+        Digest of the blob with the source texts behind the inputs, for people; empty when there is none.
     imports
         Submodules that the body imported (``import a.b``), to be imported again on a hit.
     blobs
@@ -170,7 +199,17 @@ class Manifest:
     blobs: tuple[Blob, ...]
     provenance: Provenance
     imports: tuple[str, ...] = ()
+    discovered: tuple[Input, ...] = ()
+    stats: Mapping[str, Stat] = field(default_factory=dict)
+    untracked: tuple[str, ...] = ()
+    generators: tuple[str, ...] = ()
+    texts: str = ""
     format: int = FORMAT
+
+    @property
+    def entry_id(self) -> str:
+        """Name of the entry among the variants of its key: which inputs were discovered, and what they were."""
+        return entry_id(self.discovered)
 
     @property
     def size_bytes(self) -> int:
@@ -184,12 +223,17 @@ class Manifest:
             "name": self.name,
             "provenance": {f: getattr(self.provenance, f) for f in Provenance.__slots__},
             "size_bytes": self.size_bytes,
+            "stats": self.stats,
+            "texts": self.texts,
         }
         lists: dict[str, list[list[Any]]] = {
             "inputs": [list(i) for i in self.key.inputs],
             "outputs": [[o.name, o.type, o.summary] for o in self.outputs],
             "deleted": [[n] for n in self.deleted],
             "imports": [[n] for n in self.imports],
+            "discovered": [list(i) for i in self.discovered],
+            "untracked": [[clause] for clause in self.untracked],
+            "generators": [[n] for n in self.generators],
             "blobs": [[b.digest, b.size_bytes] for b in self.blobs],
         }
         parts = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in head.items()]
@@ -218,12 +262,10 @@ class Manifest:
         """
         try:
             raw: Mapping[str, Any] = json.loads(bytes(data))
-            if raw["format"] != FORMAT:
+            if raw["format"] not in _READABLE:
                 raise IntegrityError(f"manifest of format {raw['format']}, this version reads format {FORMAT}")
             if key is None or raw["key"] != key.digest:
-                key = Key(tuple(Input(k, n, d, note) for k, n, d, note in raw["inputs"]), raw["key"])
-                if not all(type(text) is str for i in key.inputs for text in i):
-                    raise TypeError("an input is not text")
+                key = Key(_inputs(raw["inputs"]), raw["key"])
             manifest = cls(
                 name=raw["name"],
                 key=key,
@@ -232,6 +274,12 @@ class Manifest:
                 blobs=tuple(Blob(d, s) for d, s in raw["blobs"]),
                 provenance=Provenance(**raw["provenance"]),
                 imports=tuple(n for (n,) in raw["imports"]),
+                discovered=_inputs(raw.get("discovered", ())),
+                stats={name: Stat(*numbers) for name, numbers in raw.get("stats", {}).items()},
+                untracked=tuple(clause for (clause,) in raw.get("untracked", ())),
+                generators=tuple(n for (n,) in raw.get("generators", ())),
+                texts=raw.get("texts", ""),
+                format=raw["format"],
             )
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"not a manifest: {type(error).__name__}: {error}") from error
@@ -244,6 +292,7 @@ class Manifest:
         texts = [self.name, self.key.digest, made.made_at, made.file, made.host, made.python, made.user]
         texts += [text for o in self.outputs for text in (o.name, o.type, o.summary)]
         texts += [*self.deleted, *self.imports, *(blob.digest for blob in self.blobs)]
+        texts += [*self.untracked, *self.generators, self.texts]
         sizes = [blob.size_bytes for blob in self.blobs]
         return (
             bool(sizes)
@@ -254,13 +303,24 @@ class Manifest:
         )
 
 
+def _inputs(rows: Iterable[Sequence[Any]]) -> tuple[Input, ...]:
+    found = tuple(Input(kind, name, digest, note) for kind, name, digest, note in rows)
+    if not all(type(text) is str for i in found for text in i):
+        raise TypeError("an input is not text")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A lookup that found an entry whose values have been read, verified and decoded."""
+    """A lookup that found an entry whose values have been read, verified and decoded.
+
+    ``states`` are those that the global random generators get.
+    """
 
     manifest: Manifest
     values: Mapping[str, object]
     load_s: float
+    states: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +335,14 @@ class Miss:
         Against the nearest entry, likeliest cause first.
     nearest
         The entry compared with.
+    same_key
+        Whether that entry is of the same key, and differs in discovered inputs only.
     """
 
     reason: str
     differences: tuple[Difference, ...] = ()
     nearest: Manifest | None = field(default=None, repr=False)
+    same_key: bool = False
 
 
 Lookup = Hit | Miss

@@ -11,14 +11,14 @@ that changes is read again, one that appears nearer by is not.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack, cast, get_args
 
 from blockcache.errors import SettingError
 
-Mode = Literal["on", "off", "refresh", "readonly", "frozen"]
+Mode = Literal["on", "off", "refresh", "readonly", "frozen", "verify"]
 
 #: The folder of the default store.
 STORE_FOLDER = ".blockcache"
@@ -38,13 +38,20 @@ class Settings:
         The store's directory as it was written, None for the default; see :func:`store_path`.
     mode
         ``on``, ``off`` (as if blockcache were not there), ``refresh`` (run and overwrite),
-        ``readonly`` (look up, never save), ``frozen`` (a miss is an error).
+        ``readonly`` (look up, never save), ``frozen`` (a miss is an error), ``verify`` (run the body
+        on a hit too and compare).
     quiet
         No line on standard error.
     strict
         Trouble in the cache is raised instead of warned about.
     log
         A file that gets one line of JSON per block, as it was written; see :func:`log_path`.
+    sample
+        The share of hits that ``mode="verify"`` runs again, above 0 and at most 1.
+    redact
+        Regular expressions; what they match in source texts and notes is not written to the store.
+    inputs
+        Named sets of declared inputs, from ``pyproject.toml`` only.
     origin
         Where each setting comes from: ``default``, the path of a ``pyproject.toml``, the name of an
         environment variable, ``configure()`` or ``argument``.
@@ -55,6 +62,9 @@ class Settings:
     quiet: bool = False
     strict: bool = False
     log: str | None = None
+    sample: float = 1.0
+    redact: tuple[str, ...] = ()
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -66,6 +76,8 @@ class Choices(TypedDict, total=False):
     quiet: bool | None
     strict: bool | None
     log: str | os.PathLike[str] | None
+    sample: float | str | None
+    redact: Sequence[str] | None
 
 
 def _as_mode(value: object) -> Mode:
@@ -87,15 +99,56 @@ def _as_path(value: object) -> str:
     raise ValueError("the path of a local file or directory")
 
 
+def _as_share(value: object) -> float:
+    wanted = ValueError("a share such as 0.05 or '5%', above 0 and at most 1")
+    try:
+        text = str(value).strip()
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise wanted from None
+    if isinstance(value, bool) or not 0 < share <= 1:
+        raise wanted
+    return share
+
+
+def _as_patterns(value: object) -> tuple[str, ...]:
+    import re
+
+    patterns = [value] if isinstance(value, str) else value
+    if isinstance(patterns, Sequence) and all(isinstance(p, str) for p in patterns):
+        try:
+            for pattern in patterns:
+                re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"a list of regular expressions ({error})") from None
+        return tuple(patterns)
+    raise ValueError("a list of regular expressions")
+
+
+def _as_sets(value: object) -> Mapping[str, tuple[str, ...]]:
+    wanted = ValueError("a table of lists of paths, globs, URLs, env:NAME and @sets")
+    if not isinstance(value, Mapping):
+        raise wanted
+    for members in value.values():
+        if not isinstance(members, list) or not all(isinstance(m, str) for m in members):
+            raise wanted
+    return MappingProxyType({name: tuple(members) for name, members in value.items()})
+
+
 _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "store": _as_path,
     "mode": _as_mode,
     "quiet": _as_flag,
     "strict": _as_flag,
     "log": _as_path,
+    "sample": _as_share,
+    "redact": _as_patterns,
+    "inputs": _as_sets,
 }
+#: What only a pyproject.toml can say: it has no environment variable and no place in :func:`configure`.
+_FILE_ONLY = frozenset({"inputs"})
 #: The environment variable of each setting.
-VARIABLES: Mapping[str, str] = {name: f"BLOCKCACHE_{name.upper()}" for name in _CHECKS}
+VARIABLES: Mapping[str, str] = {name: f"BLOCKCACHE_{name.upper()}" for name in _CHECKS if name not in _FILE_ONLY}
 _FLAG_WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -117,9 +170,10 @@ def configure(**settings: Unpack[Choices]) -> None:
     ----------
     **settings
         ``store``: directory of the store, relative to the current directory as it is now.
-        ``mode``: ``"on"``, ``"off"``, ``"refresh"``, ``"readonly"`` or ``"frozen"``.
+        ``mode``: ``"on"``, ``"off"``, ``"refresh"``, ``"readonly"``, ``"frozen"`` or ``"verify"``.
         ``quiet``: no line on standard error. ``strict``: raise trouble in the cache instead of
-        warning. ``log``: a file that gets one line of JSON per block.
+        warning. ``log``: a file that gets one line of JSON per block. ``sample``: the share of hits that
+        ``mode="verify"`` runs again. ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
@@ -130,7 +184,7 @@ def configure(**settings: Unpack[Choices]) -> None:
     global _configured
     changed = dict(_configured[1])
     for name, value in settings.items():
-        if name not in _CHECKS:
+        if name not in VARIABLES:
             raise SettingError(f"{_CONFIGURE}: {_unknown(name)}")
         if value is None:
             changed.pop(name, None)
@@ -250,11 +304,14 @@ def _table(path: str, stamp: tuple[int, int, int]) -> Mapping[str, Any]:
     known = _tables.get(path)
     if known is not None and known[0] == stamp:
         return known[1]
-    import tomllib
-
     try:
         with open(path, "rb") as file:
-            raw = tomllib.load(file)
+            data = file.read()
+        raw: dict[str, Any] = {}
+        if b"blockcache" in data:  # else there is nothing for us, and the parser costs more to import than a hit takes
+            import tomllib
+
+            raw = tomllib.loads(data.decode())
     except (OSError, ValueError) as error:
         raise SettingError(f"{path}: cannot be read: {error}") from error
     place = f"{path} [tool.blockcache]"

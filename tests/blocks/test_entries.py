@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from blockcache.model import FORMAT
+
 PROGRAM = """\
 import numpy as np
 from blockcache import cached_block
@@ -51,7 +53,7 @@ def test_damage_is_a_miss_and_the_next_save_heals_it(project, damage):
     expected = project.run(env={"BLOCKCACHE_MODE": "off"}).stdout
     project.run()
     names = files(project)
-    assert len(names) == 4  # the manifest, its pack, the large array, the pointer
+    assert len(names) == 5  # the manifest, its pack, the large array, the pointer, source texts
     for path in names:
         DAMAGES[damage](path)
         hurt = project.run("main.py", "-W", "ignore")
@@ -94,6 +96,6 @@ def test_an_entry_of_a_newer_format_is_a_miss(project):
     project.write(main=PROGRAM)
     project.run()
     (manifest,) = (p for p in files(project) if p.suffix == ".json")
-    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 999', 1))
+    manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', '"format": 999', 1))
     ran = project.run()
     assert ran.outcomes == ["miss"] and "format 999" in ran.events[0]["reason"]

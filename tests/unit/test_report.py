@@ -190,7 +190,7 @@ def test_the_tree_marks_what_is_different():
 
 def test_the_tree_keeps_kinds_that_it_does_not_know():
     """An entry of a later version still shows all its inputs."""
-    assert report.tree([_input("file", "data.csv", D1, "3 kB")]) == "file\n    data.csv  3 kB"
+    assert report.tree([_input("wheel", "a.whl", D1, "3 kB")]) == "wheel\n    a.whl  3 kB"
 
 
 def test_explain_names_the_outcome():

@@ -30,7 +30,7 @@ def test_defaults_say_that_they_are_defaults(tmp_path):
     """Without any setting, every value is the default and its origin says so."""
     found = resolve(str(tmp_path))
     assert (found.store, found.mode, found.quiet, found.strict, found.log) == (None, "on", False, False, None)
-    assert set(found.origin) == set(VARIABLES)
+    assert set(found.origin) == {*VARIABLES, "inputs"}
     assert set(found.origin.values()) == {"default"}
 
 
@@ -111,7 +111,7 @@ def test_a_bad_pyproject_names_value_place_and_choice(tmp_path, text, parts):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["[tool.blockcache", "\xff".encode("latin-1"), "[tool]\nblockcache = 3\n"])
+@pytest.mark.parametrize("text", ["[tool.blockcache", b"# blockcache \xff", "[tool]\nblockcache = 3\n"])
 def test_a_broken_pyproject_is_a_setting_error(tmp_path, text):
     """A file that is no TOML, or where the table is no table, is refused by name."""
     (tmp_path / "pyproject.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -245,3 +245,20 @@ def test_relative_anchors_follow_the_current_directory(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path / name)
         found.append((resolve("").mode, store_path(resolve(""), "")))
     assert found == [(m, str(tmp_path / n / ".blockcache")) for m, n in (("off", "a"), ("frozen", "b"))]
+
+
+def test_the_newer_settings_say_what_they_can_be(tmp_path):
+    """Shares, patterns and named sets are checked where they are set, and the message says what is allowed."""
+    for text, part in [
+        ("sample = 2", "share such as 0.05"),
+        ('redact = ["("]', "regular expressions"),
+        ('inputs = {data = "a.csv"}', "table of lists"),
+    ]:
+        _pyproject(tmp_path, f"[tool.blockcache]\n{text}\n")
+        with pytest.raises(SettingError, match=part):
+            resolve(str(tmp_path))
+    _pyproject(tmp_path, '[tool.blockcache]\nsample = "5%"\nredact = "pass.*"\n[tool.blockcache.inputs]\ndata = ["a.csv"]\n')
+    found = resolve(str(tmp_path))
+    assert (found.sample, found.redact, dict(found.inputs)) == (0.05, ("pass.*",), {"data": ("a.csv",)})
+    with pytest.raises(SettingError, match="inputs"):
+        configure(inputs={"data": ["a.csv"]})

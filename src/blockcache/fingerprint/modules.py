@@ -8,6 +8,7 @@ code is found from its file, because ``functools.wraps`` copies ``__module__``.
 from __future__ import annotations
 
 import os
+import re
 import site
 import sys
 import types
@@ -108,6 +109,7 @@ class _Distributions:
     def __init__(self) -> None:
         self._found: dict[str, tuple[str, str] | None] = {}
         self._folders: dict[str, str] = {}
+        self._required: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def of(self, top: str) -> tuple[str, str] | None:
         """(distribution name, version) that provides the top-level import ``top``; None when none does."""
@@ -115,21 +117,59 @@ class _Distributions:
             folder = self._folder(top)
             if folder is None:
                 return None  # not kept: it may be installed while the process lives
-            stem = os.path.basename(folder).rpartition(".")[0]
-            name, _, version = stem.partition("-")
-            version = version.split("-")[0]
-            self._found[top] = name, version + _content(folder, version)
+            self._found[top] = _named(folder)
         return self._found[top]
 
-    def _folder(self, top: str) -> str | None:
+    def required(self, name: str) -> tuple[tuple[str, str], ...]:
+        """(distribution, version) of what the distribution ``name`` needs to run and is installed, through any depth."""
+        if name not in self._required:
+            found: dict[str, str] = {}
+            todo = [normal_name(name)]
+            while todo:
+                for needed in _requirements(self._all().get(todo.pop(), "")):
+                    folder = self._all().get(needed)
+                    if folder is not None and needed not in found and needed != normal_name(name):
+                        found[needed] = folder
+                        todo.append(needed)
+            self._required[name] = tuple(sorted(map(_named, found.values())))
+        return self._required[name]
+
+    def _all(self) -> dict[str, str]:
+        """Metadata folders by normal name."""
         if not self._folders:
             for name, folder in _metadata_folders():
-                self._folders.setdefault(_normal(name), folder)
+                self._folders.setdefault(normal_name(name), folder)
+        return self._folders
+
+    def _folder(self, top: str) -> str | None:
         for name in (top, _HINTS.get(top, top)):
-            hinted = self._folders.get(_normal(name))
+            hinted = self._all().get(normal_name(name))
             if hinted is not None and _provides(hinted, top):
                 return hinted
-        return next((f for f in self._folders.values() if _provides(f, top)), None)
+        return next((f for f in self._all().values() if _provides(f, top)), None)
+
+
+def _named(folder: str) -> tuple[str, str]:
+    """(distribution, version) of a metadata folder, with a digest of its files where the version does not settle them."""
+    name, _, version = os.path.basename(folder).rpartition(".")[0].partition("-")
+    version = version.split("-")[0]
+    return name, version + _content(folder, version)
+
+
+def _requirements(folder: str) -> Iterator[str]:
+    """Normal names of the distributions that a metadata folder asks for, but not for its extras."""
+    for file in ("METADATA", "PKG-INFO"):
+        try:
+            with open(os.path.join(folder, file), encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    if line == "\n":  # the description follows
+                        return
+                    if line.startswith("Requires-Dist:") and "extra ==" not in line:
+                        match = re.match(r"[\w.-]+", line.partition(":")[2].strip())
+                        if match is not None:
+                            yield normal_name(match[0])
+        except OSError:
+            continue
 
 
 def _content(folder: str, version: str) -> str:
@@ -144,7 +184,8 @@ def _content(folder: str, version: str) -> str:
         return ""
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
+    """One spelling of a distribution's name: ``Scikit-Learn`` and ``scikit_learn`` are the same."""
     return name.lower().replace("-", "_").replace(".", "_")
 
 
@@ -181,6 +222,11 @@ def _provides(folder: str, top: str) -> bool:
 
 
 _distributions = _Distributions()
+
+
+def required(name: str) -> tuple[tuple[str, str], ...]:
+    """(distribution, exact version) of everything that the distribution ``name`` needs to run, through any depth."""
+    return _distributions.required(name)
 
 
 def distribution(top: str) -> tuple[str, str] | None:

@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import types
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import xxhash
 
@@ -116,6 +116,10 @@ class Reach:
         so that a script, a Jupyter notebook and a marimo notebook agree.
     loaded
         Names of the modules that count as loaded; by default those that are.
+    pin
+        How exactly a distribution's version counts: ``exact``, ``minor``, ``major`` or None; by default exactly.
+    ignored, ignored_names
+        Types whose instances do not count, and names whose values do not.
 
     Attributes
     ----------
@@ -131,8 +135,18 @@ class Reach:
     Every method may raise :class:`FingerprintError` with a path that names the culprit.
     """
 
-    def __init__(self, home: Mapping[str, object], loaded: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Mapping[str, object],
+        loaded: Collection[str] | None = None,
+        pin: Callable[[str], str | None] | None = None,
+        ignored: tuple[type, ...] = (),
+        ignored_names: Collection[str] = (),
+    ) -> None:
         self._loaded = loaded
+        self._pin = pin
+        self._ignored = ignored
+        self._ignored_names = ignored_names
         self.inputs: dict[tuple[Kind, str], Input] = {}
         self.objects: dict[str, object] = {}
         self.docs_matter = False
@@ -148,6 +162,8 @@ class Reach:
 
     def read(self, name: str, value: object, chains: tuple[Chain, ...]) -> str:
         """Reach ``value`` under ``name``, used with attribute ``chains``; the label of what it is."""
+        if name in self._ignored_names or isinstance(value, self._ignored):
+            return self.ignore(name, value)
         if type(value) in _PLAIN:
             return self._value(name, value)
         if isinstance(value, types.ModuleType):
@@ -170,6 +186,10 @@ class Reach:
                 for attribute in attributes
             )
         return self._value(name, value)
+
+    def ignore(self, name: str, value: object) -> str:
+        """A value that the user says is no input; that it is ignored can be seen in the key."""
+        return self._add_value(name, "ignored", f"{type(value).__qualname__}, ignored")
 
     def unbound(self, name: str) -> str:
         """A name that is read and bound nowhere."""
@@ -211,7 +231,7 @@ class Reach:
         known = self._values.get(name)
         if known is not None and known[0] is value:
             return known[1]
-        label = self._add_value(name, fingerprint(value, self.label, name=name), describe(value))
+        label = self._add_value(name, self._content(name, value), describe(value))
         self._values.setdefault(name, (value, label))
         return label
 
@@ -278,7 +298,21 @@ class Reach:
 
     def _distribution(self, found: tuple[str, str] | None) -> None:
         if found is not None and ("distribution", found[0]) not in self.inputs:
-            self._add("distribution", *found, found[1])
+            self._version(*found, "")
+            # What it calls in turn takes part in every result: a new scipy below the same scikit-learn.
+            for name, version in modules.required(found[0]):
+                if ("distribution", name) not in self.inputs:
+                    self._version(name, version, f"needed by {found[0]}")
+
+    def _version(self, name: str, version: str, note: str) -> None:
+        level = self._pin(name) if self._pin is not None else "exact"
+        counts = version
+        if level != "exact":
+            parts = version.partition("#")[0].split(".")
+            counts = "any" if level is None else ".".join(parts[: 1 if level == "major" else 2])
+            pinned = "any version counts as the same" if level is None else f"only its {level} version counts"
+            note = ", ".join(filter(None, (note, pinned)))
+        self._add("distribution", name, counts, f"{version}, {note}" if note else version)
 
     def _of_library(self, obj: object, text: str, top: str) -> str:
         """A definition that a distribution's version settles."""
@@ -388,7 +422,7 @@ class Reach:
         return label
 
     def _content(self, name: str, value: object) -> str:
-        return fingerprint(value, self.label, name=name)
+        return fingerprint(value, self.label, name=name, ignored=self._ignored)
 
     @staticmethod
     def _global_reads(namespace: Mapping[str, object], known: CodeFacts) -> dict[str, tuple[Chain, ...]]:

@@ -32,10 +32,13 @@ class Reducer:
     label
         Text for definitions (functions, classes, modules), or None for those that a
         reference by module and qualified name is enough for.
+    ignored
+        Types whose instances count by their type only.
     """
 
-    def __init__(self, label: Label | None) -> None:
+    def __init__(self, label: Label | None, ignored: tuple[type, ...] = ()) -> None:
         self._label = label
+        self._ignored = ignored
         self._rules: dict[type, Callable[[Any], Reduction]] = {}
         # Keyed by identity, which holds while the object is kept beside it.
         self._names: dict[int, tuple[object, tuple[str, ...]]] = {}
@@ -58,6 +61,8 @@ class Reducer:
         return rule(value)
 
     def _choose(self, kind: type) -> Callable[[Any], Reduction]:
+        if issubclass(kind, self._ignored):
+            return lambda value: (stands_for, ("ignored", kind.__qualname__))
         if issubclass(kind, type) or kind in _DEFINITIONS or kind.__name__ == "cython_function_or_method":
             return self._reference
         if kind is types.BuiltinFunctionType:

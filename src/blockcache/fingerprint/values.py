@@ -34,7 +34,9 @@ _DEEPEST_SAFE_RECURSION = 10_000
 _EMPTY_SET, _FROZENSET = b"\x8f", b"\x91"
 
 
-def fingerprint(value: object, label: Label | None = None, *, name: str = "value") -> str:
+def fingerprint(
+    value: object, label: Label | None = None, *, name: str = "value", ignored: tuple[type, ...] = ()
+) -> str:
     """Digest of the content of ``value``, 32 hexadecimal digits.
 
     Parameters
@@ -49,6 +51,8 @@ def fingerprint(value: object, label: Label | None = None, *, name: str = "value
         definition that can be imported counts by module and qualified name.
     name
         What error messages call ``value``.
+    ignored
+        Types whose instances count by their type only.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def fingerprint(value: object, label: Label | None = None, *, name: str = "value
     plain = PLAIN.get(type(value))
     if plain is not None:
         return plain(value)
-    return _Fingerprinting(label, name).digest(value).hex()
+    return _Fingerprinting(label, name, ignored).digest(value).hex()
 
 
 class _TooLong(Exception):
@@ -115,8 +119,8 @@ class _SetPickler(_Pickler):
 class _Fingerprinting:
     """One fingerprint being taken."""
 
-    def __init__(self, label: Label | None, name: str) -> None:
-        self.reducer = Reducer(label)
+    def __init__(self, label: Label | None, name: str, ignored: tuple[type, ...] = ()) -> None:
+        self.reducer = Reducer(label, ignored)
         self.name = name
 
     def digest(self, value: object) -> bytes:

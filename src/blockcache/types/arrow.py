@@ -87,7 +87,7 @@ def _text(kind: Any, chunks: list[Any]) -> tuple[bytes, bytes]:
             chunk = pc.fill_null(chunk, "" if "string" in str(kind) else b"")
         _, offsets_buffer, data_buffer = chunk.buffers()
         width = np.int64 if large else np.int32
-        offsets = np.frombuffer(offsets_buffer, width)[chunk.offset : chunk.offset + len(chunk) + 1]
+        offsets: Any = np.frombuffer(offsets_buffer, width)[chunk.offset : chunk.offset + len(chunk) + 1]
         lengths.update(np.diff(offsets).view(np.uint8))
         if data_buffer is not None:
             data.update(memoryview(data_buffer)[int(offsets[0]) : int(offsets[-1])])
@@ -107,7 +107,7 @@ def _fixed(kind: Any, chunks: list[Any]) -> bytes:
         if width == 0:
             continue
         start, stop = chunk.offset, chunk.offset + len(chunk)
-        raw = np.frombuffer(chunk.buffers()[1], np.uint8)[start * width : stop * width]
+        raw: Any = np.frombuffer(chunk.buffers()[1], np.uint8)[start * width : stop * width]
         if chunk.null_count:
             raw = raw.reshape(-1, width).copy()
             raw[~chunk.is_valid().to_numpy(zero_copy_only=False)] = 0

@@ -1,0 +1,5 @@
+"""stub"""
+def digests(): return {}
+def snapshot(): return {}
+def restore(s): pass
+def seeded(*a): return set()

@@ -1,0 +1,485 @@
+"""One passage through a block: what is known between entering and leaving it, and what is done about it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import CodeType, FrameType
+from typing import Any
+
+from blockcache import cache, discovered, generators, hosts, index, inputs, key, report, settings
+from blockcache.analysis import Block, analyse
+from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError
+from blockcache.events import BlockFinished, Outcome, emit
+from blockcache.fingerprint.bare import bare_block, left_at_end
+from blockcache.fingerprint.values import fingerprint
+from blockcache.frames import Entry, Namespace, Skip, locate
+from blockcache.hosts import Place
+from blockcache.model import Hit, Input, Lookup, Manifest, Miss, Provenance
+from blockcache.stores import Store
+from blockcache.stores.local import LocalStore
+from blockcache.texts import texts_of
+
+_MISSING = object()
+#: How multiprocessing calls the main module in a process that it has started.
+_WORKER_MAIN = "__mp_main__"
+#: Of the constants and upstream texts that may name files.
+_LONGEST_PATH = 4096
+
+# By identity of the code object, which is kept alive: (code, place, block).
+_examined: dict[tuple[int, int], tuple[CodeType, Place, Block]] = {}
+# Names that a block has bound in a module, by (id of the module's globals, block name): name -> id of the value.
+_bound_by: dict[tuple[int, str], dict[str, int]] = {}
+_stores: dict[str, Store] = {}
+_warned: set[tuple[str, str]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments of a block that say what it depends on and when an entry may answer."""
+
+    inputs: Sequence[object] = ()
+    pin: Callable[[str], str | None] | None = None
+    ignored: tuple[type, ...] = ()
+    ignored_names: frozenset[str] = frozenset()
+    version: str | None = None
+    validate: Callable[[Mapping[str, object]], object] | None = None
+    ttl_s: float | None = None
+
+
+@dataclass(slots=True)
+class Passage:
+    """One passage through a block.
+
+    Attributes
+    ----------
+    name, owner, options, settings
+        What the block is called, the object behind its ``as``, what its arguments say, and the settings in force.
+    frame, entry, place, line
+        Where it stands.
+    block
+        What its body is and reads.
+    built, upstream, demands
+        The key, what it was built from, and what the arguments say about it; None before there is one.
+    result
+        What the lookup found.
+    problem
+        What went wrong, in one clause.
+    skip
+        The skip of the body, on a hit.
+    """
+
+    name: str
+    owner: object
+    options: Options
+    settings: settings.Settings
+    frame: FrameType
+    entry: Entry
+    place: Place
+    line: int
+    started: float
+    namespace: Namespace
+    block: Block
+    built: key.Built | None = None
+    upstream: key.Upstream | None = None
+    demands: key.Demands = field(default_factory=key.Demands)
+    result: Lookup = field(default_factory=lambda: Miss(""))
+    problem: str = ""
+    skip: Skip | None = None
+    before: Mapping[str, object] = field(default_factory=dict)
+    set_aside: dict[str, object] = field(default_factory=dict)
+    loaded: frozenset[str] = frozenset()
+    drawn: Mapping[str, str] = field(default_factory=dict)
+    recorder: discovered.Recorder | None = None
+    manifest: Manifest | None = None
+    event: BlockFinished | None = None
+
+    # -- looking up ------------------------------------------------------------------------
+
+    def look_up(self) -> None:
+        """Build the key, find its entry and decode it; trouble becomes a miss with one warning."""
+        try:
+            self._build()
+            self._find()
+        except Exception as error:
+            # Whatever goes wrong in here must not keep the program from its result.
+            self.trouble(error)
+        if isinstance(self.result, Hit) and any(map(self.namespace.is_local, self.result.manifest.deleted)):
+            # The compiler counts on a function's variable staying bound: it cannot be unbound from outside.
+            self.result = Miss("a variable that the block deletes is bound now")
+
+    def _build(self) -> None:
+        names = key.upstream_names(self.block)
+        in_module = self.namespace.is_module
+        own = _bound_by.get((id(self.namespace.globals), self.name), {}) if in_module else {}
+        bound = self.namespace.get_many(names)
+        bound |= self.namespace.get_many(key.spoken_names(self.block, bound))
+        # The body does not read them and an earlier run of this block bound them: as good as unbound,
+        # or running a notebook's cell twice would miss.
+        self.set_aside = {
+            name: value for name, value in bound.items() if name not in self.block.reads and own.get(name) == id(value)
+        }
+        options = self.options
+        self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
+        while True:
+            kept = {name: value for name, value in bound.items() if name not in self.set_aside}
+            local = frozenset() if in_module else frozenset(name for name in kept if self.namespace.is_local(name))
+            self.upstream = key.Upstream(kept, local, self.namespace.globals)
+            self.built = key.build(self.block, self.upstream, self.demands)
+            read_by_helpers = [i.name for i in self.built.key.inputs if i.kind == "value" and i.name in self.set_aside]
+            if not read_by_helpers:
+                break
+            for name in read_by_helpers:
+                del self.set_aside[name]
+
+    def _declared(self) -> tuple[Input, ...]:
+        found: list[Input] = []
+        if self.options.inputs:
+            origin = self.settings.origin["inputs"]
+            found = inputs.evaluate(
+                self.options.inputs,
+                folder=os.getcwd(),
+                sets=self.settings.inputs,
+                sets_folder=os.path.dirname(origin),
+                fingerprint=lambda value, name: fingerprint(value, name=name),
+                memo=self._memo,
+            )
+        if self.options.version is not None:
+            found.append(Input("version", "version", self.options.version, self.options.version))
+        return tuple(found)
+
+    def _find(self) -> None:
+        assert self.built is not None
+        if self.settings.mode == "refresh":
+            self.result = Miss("refresh")
+            return
+        try:
+            self.result = cache.lookup(
+                self._store,
+                self.name,
+                self.built,
+                self.namespace.globals,
+                may_write=self.settings.mode == "on",
+                ttl_s=self.options.ttl_s,
+                memo=self._memo,
+            )
+        except (IntegrityError, CodecError) as error:
+            # As good as no entry: the body runs, and saving its result heals the store.
+            self.result = Miss(f"the entry could not be used: {error}")
+        if isinstance(self.result, Hit) and self.options.validate is not None:
+            self._validate(self.result)
+
+    def _validate(self, hit: Hit) -> None:
+        assert self.options.validate is not None
+        try:
+            valid = bool(self.options.validate(hit.values))
+            why = "validate() refused the entry"
+        except Exception as error:
+            valid, why = False, f"validate() raised {type(error).__name__}: {error}"
+        if not valid:
+            self.result = Miss(why, nearest=hit.manifest, same_key=True)
+
+    # -- trouble ---------------------------------------------------------------------------
+
+    def trouble(self, error: Exception) -> None:
+        """One warning instead of an error; the setting ``strict`` raises it."""
+        if self.settings.strict:
+            raise error
+        self.set_aside.clear()
+        self.result = Miss("")
+        if isinstance(error, FingerprintError):
+            self.problem = f"{error.path or 'an input'} cannot be fingerprinted: {error}"
+        elif isinstance(error, CacheError):
+            self.problem = str(error)
+        else:
+            self.problem = f"{type(error).__name__}: {error}"
+        if (self.name, self.problem) not in _warned:
+            _warned.add((self.name, self.problem))
+            # Under `-W error` a warning must not cost the program its result: the line says it, and the log;
+            # who wants an error sets `strict`.
+            with contextlib.suppress(CacheWarning):
+                warnings.warn_explicit(
+                    f"block {self.name!r}: {self.problem}", CacheWarning, self.frame.f_code.co_filename, self.line
+                )
+
+    # -- the body runs ---------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The body is about to run: note how things stand, and watch what it reads."""
+        self.loaded = frozenset(sys.modules)
+        # Out of sight, so that afterwards it can be told whether this run bound them.
+        self.namespace.assign({}, self.set_aside)
+        self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
+        if self.built is None or self.problem or self.settings.mode in ("readonly", "frozen"):
+            return  # nothing will be saved
+        self.drawn = generators.digests()
+        try:
+            self.recorder = discovered.Recorder(
+                codes=(self.frame.f_code,), texts=self._texts(), ignore=(self._store_path,), memo=self._memo
+            )
+            self.recorder.start()
+        except Exception as error:
+            self.recorder = None
+            self.trouble(error)
+
+    def _texts(self) -> list[object]:
+        """Upstream values that may name files."""
+        assert self.upstream is not None
+        found: list[object] = []
+        todo = list(self.upstream.bound.values())
+        while todo and len(found) < _LONGEST_PATH:
+            value = todo.pop()
+            if isinstance(value, (str, bytes, os.PathLike)):
+                found.append(value)
+            elif type(value) in (list, tuple, set, frozenset):
+                todo += list(value)[:_LONGEST_PATH]  # type: ignore[call-overload]
+            elif type(value) is dict:
+                todo += list(value.values())[:_LONGEST_PATH]  # type: ignore[attr-defined]
+        return found
+
+    def end(self, raised: type[BaseException] | None) -> Outcome:
+        """The body ran: save what it did, or compare it with what an entry says."""
+        recorded = self.recorder.stop() if self.recorder is not None else None
+        ran_s = time.perf_counter() - self.started
+        after = self.namespace.get_many(self.block.writes | self.block.deletes)
+        self.namespace.assign({name: value for name, value in self.set_aside.items() if name not in after})
+        if isinstance(self.result, Hit):
+            if raised is None:
+                return self._compare(self.result, after)
+            self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
+            self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
+            return "differs"
+        manifest, save_started = None, time.perf_counter()
+        if raised is not None:
+            self.problem = f"the body raised {raised.__name__}"
+        elif recorded is not None and not self.problem:
+            try:
+                manifest = self._save(recorded, after, ran_s)
+            except Exception as error:
+                result = self.result
+                self.trouble(error)
+                self.result = result  # why it missed is still true
+        self._finish("miss", manifest=manifest, save_s=time.perf_counter() - save_started)
+        return "miss"
+
+    def not_skipped(self) -> None:
+        """The body ran although there was a hit, because the skip was not delivered."""
+        self.result = Miss("")
+        self.problem = self.problem or "the skip was not delivered, so the body ran"
+        self._finish("miss")
+
+    def _save(self, recorded: discovered.Recorded, after: Mapping[str, object], ran_s: float) -> Manifest:
+        assert self.built is not None and self.upstream is not None
+        if recorded.conflicts:
+            raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
+        changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built.key, self.loaded)
+        if changed:
+            # A hit would lose the change. Restoring it into the same object is not there yet.
+            names = ", ".join(sorted(changed))
+            raise CodecError(
+                f"the body changes {names} in place, which a hit could not repeat; bind the result to a new name"
+            )
+        if not self.block.source and not left_at_end(self.frame, self.entry.offset):
+            raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
+        values = {
+            name: value
+            for name, value in after.items()
+            # The same object as before: the body left it alone, or bound what is part of the key anyway.
+            if not (self.before.get(name, _MISSING) is value and name in self.upstream.bound)
+            and name in self.block.writes
+            and value is not self.owner
+        }
+        self._remember(values)
+        states, moved, unseeded = self._moved()
+        results = cache.Results(
+            values,
+            tuple(sorted(name for name in self.before if name not in after)),
+            self._submodules(values),
+            (*recorded.inputs, *states),
+            recorded.stats,
+            (*recorded.untracked, *unseeded, *(f"writes {file}" for file in recorded.written)),
+            moved,
+        )
+        texts = texts_of(self.built.key.inputs, self.built.objects, self.block.source)
+        return cache.save(
+            self._store, self.name, self.built, results, self._provenance(ran_s), self.namespace.globals, texts
+        )
+
+    def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
+        """Random generators that the body moved: their states before as inputs, those after, and what nobody seeded."""
+        now = generators.digests()
+        moved = sorted(name for name, digest in now.items() if self.drawn.get(name) != digest)
+        if not moved:
+            return [], {}, []
+        seeded = generators.seeded(moved, self.frame, self.block.source)
+        before = [Input("state", name, self.drawn[name]) for name in moved if name in seeded and name in self.drawn]
+        after = {name: state for name, state in generators.snapshot().items() if name in seeded}
+        return before, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in seeded]
+
+    def _submodules(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """Modules that ``import a.b`` in the body has loaded: binding ``a`` again does not load them."""
+        return tuple(
+            sorted(
+                {
+                    ref.module
+                    for ref in self.block.imports
+                    if ref.attribute is None and "." in ref.module and ref.name in values and ref.module in sys.modules
+                }
+            )
+        )
+
+    def _compare(self, hit: Hit, after: Mapping[str, object]) -> Outcome:
+        """The body ran although there was an entry: is what it did what the entry says?"""
+        assert self.upstream is not None
+        differing = []
+        for name in sorted({*hit.values, *hit.manifest.deleted}):
+            if name not in after:
+                if name in hit.values:
+                    differing.append(f"{name} is in the entry, and this run did not bind it")
+            elif name not in hit.values:
+                differing.append(f"{name} was deleted, and this run bound it")
+            else:
+                clause = key.difference(hit.values[name], after[name], self.upstream)
+                if clause:
+                    differing.append(f"{name} {clause}")
+        outcome: Outcome = "differs" if differing else "verified"
+        self._finish(outcome, manifest=hit.manifest, differing=tuple(differing))
+        return outcome
+
+    # -- the body is skipped ---------------------------------------------------------------
+
+    def restore(self) -> Mapping[str, object]:
+        """Give the program what the entry holds, and tell."""
+        hit = self.result
+        assert isinstance(hit, Hit)
+        values = dict(hit.values)
+        self._remember(values)
+        bound = values
+        if self.entry.as_name is not None:
+            bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
+        self.namespace.assign(bound, hit.manifest.deleted)
+        if hit.states:
+            generators.restore(hit.states)
+        self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
+        return values
+
+    # -- both ------------------------------------------------------------------------------
+
+    def _remember(self, values: Mapping[str, object]) -> None:
+        """Note what this block has bound in its module, see :meth:`_build`."""
+        if self.namespace.is_module:
+            own = _bound_by.setdefault((id(self.namespace.globals), self.name), {})
+            own.update({name: id(value) for name, value in values.items()})
+
+    def _finish(
+        self,
+        outcome: Outcome,
+        *,
+        manifest: Manifest | None = None,
+        load_s: float | None = None,
+        save_s: float | None = None,
+        differing: tuple[str, ...] = (),
+    ) -> None:
+        miss = self.result if isinstance(self.result, Miss) else Miss("")
+        known = miss.nearest.untracked if miss.nearest is not None else ()
+        saved = outcome == "miss" and manifest is not None
+        found = outcome != "miss" and manifest is not None
+        self.manifest = manifest
+        self.event = BlockFinished(
+            name=self.name,
+            outcome=outcome,
+            file=self.place.file,
+            line=self.line,
+            host=self.place.host,
+            took_s=time.perf_counter() - self.started,
+            key=self.built.key.digest if self.built is not None else "",
+            reason=report.why(miss),
+            differences=miss.differences,
+            saved_s=manifest.provenance.duration_s if found and outcome == "hit" and manifest is not None else None,
+            load_s=load_s,
+            save_s=save_s if saved else None,
+            size_bytes=manifest.size_bytes if manifest is not None else None,
+            made_at=manifest.provenance.made_at if found and manifest is not None else None,
+            saved=saved,
+            problem=self.problem,
+            untracked=tuple(c for c in manifest.untracked if c not in known) if saved and manifest is not None else (),
+            differing=differing,
+            # A worker that runs the main module again hits what its parent has: one line about that is enough.
+            quiet=self.settings.quiet or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN),
+            log_path=settings.log_path(self.settings),
+        )
+        emit(self.event)
+
+    @property
+    def _store_path(self) -> str:
+        return settings.store_path(self.settings, self.place.folder)
+
+    @property
+    def _memo(self) -> str:
+        """Folder for what this machine remembers of files; stores know nothing of it."""
+        return os.path.join(self._store_path, ".memo")
+
+    @property
+    def _store(self) -> Store:
+        path = self._store_path
+        found = _stores.get(path)
+        if found is None:
+            found = _stores[path] = LocalStore(path)
+        return found
+
+    def _provenance(self, ran_s: float) -> Provenance:
+        import getpass
+        import platform
+        from datetime import UTC, datetime
+
+        from blockcache import __version__
+
+        try:
+            user = getpass.getuser()
+        except (OSError, KeyError):  # a container without a password entry
+            user = ""
+        return Provenance(
+            made_at=datetime.now(UTC).isoformat(),
+            duration_s=ran_s,
+            host=self.place.host,
+            file=self.place.file,
+            line=self.line,
+            python=platform.python_version(),
+            blockcache=__version__,
+            machine=platform.node(),
+            user=user,
+        )
+
+
+def place_of(frame: FrameType) -> Place:
+    """Where the code of ``frame`` stands; asked once for a block."""
+    known = _examined.get((id(frame.f_code), frame.f_lasti))
+    return known[1] if known is not None else hosts.place(frame)
+
+
+def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Settings) -> Block:
+    """The block that ``frame`` is entering, from its source or, where there is none, from its code object.
+
+    Raises
+    ------
+    BlockError
+        When the body holds something that a skip cannot honour.
+    """
+    code, offset = frame.f_code, frame.f_lasti
+    known = _examined.get((id(code), offset))
+    if known is not None:
+        return known[2]
+    folder = os.path.join(settings.store_path(chosen, place.folder), ".index")
+    block = index.recall(folder, code, offset)
+    if block is None:
+        located = locate(frame, hosts.source(frame))
+        block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
+        if located is not None and chosen.mode not in ("readonly", "frozen"):
+            index.remember(folder, code, offset, block)
+    _examined[id(code), offset] = (code, place, block)
+    return block
