@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import time
 import warnings
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Literal
 
-from blockcache import cache, hosts, key, report, settings
+from blockcache import cache, earlier, hosts, key, report, settings
 from blockcache.analysis import Block, analyse
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, FrozenMissError, IntegrityError
 from blockcache.events import BlockFinished, emit
@@ -179,10 +180,11 @@ class cached_block:
         run.set_aside = {
             name: value for name, value in bound.items() if name not in run.block.reads and own.get(name) == id(value)
         }
+        ran = functools.cache(lambda: earlier.callers(run.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in run.set_aside}
             local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))
-            run.upstream = key.Upstream(kept, local, run.namespace.globals)
+            run.upstream = key.Upstream(kept, local, run.namespace.globals, ran)
             run.built = key.build(run.block, run.upstream)
             read_by_helpers = [i.name for i in run.built.key.inputs if i.kind == "value" and i.name in run.set_aside]
             if not read_by_helpers:

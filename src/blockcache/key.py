@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from blockcache import ambient, earlier
 from blockcache.analysis import Block
 from blockcache.errors import FingerprintError
-from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, words
+from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, telling, words
 from blockcache.fingerprint.reach import Reach
 from blockcache.model import Input, Key, compare
 
@@ -31,11 +31,14 @@ class Upstream:
         Those of them that are local to a function or a class body.
     globals
         The block's module globals.
+    ran
+        What ran before the block; asked only where it can matter.
     """
 
     bound: Mapping[str, object]
     local: frozenset[str]
     globals: dict[str, object]
+    ran: Callable[[], Iterable[earlier.Ran]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,10 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
         if name in block.writes and name not in block.reads:
             path += " (before)"
         if name not in upstream.bound:
-            if name in block.writes or name in block.deletes or (name in block.reads and not hasattr(builtins, name)):
+            if name in block.writes or name in block.deletes:
                 reach.unbound(path)
+            elif name in block.reads and (label := reach.builtin_name(path, name, block.reads[name])) != "builtin":
+                reach.inputs.setdefault(("value", path), Input("value", path, label, label))
             continue
         label = reach.read(path, upstream.bound[name], block.reads.get(name, ((),)))
         if ("value", path) not in reach.inputs:
@@ -124,7 +129,11 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
     for ref in block.imports:
         reach.imported(ref.module, (ref.attribute,) if ref.attribute else None, ref.level, package)
     reach.finish()
-    inputs = [*reach.inputs.values(), Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
+    reach.uses |= telling(block.source)
+    states = earlier.states(reach, upstream.ran, loaded)
+    states += ambient.states(reach.uses, reach.values)
+    inputs = [*reach.inputs.values(), *states]
+    inputs += [Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
     return Built(Key.of(inputs), reach.objects, reach.known_label)
 
 
@@ -137,5 +146,9 @@ def changed_by_body(block: Block, upstream: Upstream, before: Key, loaded: Colle
         after = build(block, upstream, loaded).key
     except FingerprintError as error:
         return [error.path]
-    roots = (d.name for d in compare(after.inputs, before.inputs))
-    return [name for name in roots if name.partition(".")[0].partition(" ")[0] not in block.writes]
+    return [
+        d.name
+        for d in compare(after.inputs, before.inputs)
+        # What a body sets in a library may have the name of what it binds.
+        if d.kind == "state" or d.name.partition(".")[0].partition(" ")[0] not in block.writes
+    ]
