@@ -7,11 +7,12 @@ imported here: what is not loaded has not been set.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -133,18 +134,57 @@ def states(uses: Collection[str], values: Callable[[], Mapping[str, object]] = d
     """
     if not uses:
         return []
-    tops = {use.partition(".")[0] for use in uses}
-    text = not _TEXTS.isdisjoint(uses)
-    found: list[tuple[str, object]] = []
-    found += _of_warnings(uses)
-    if not tops <= _STDLIB:  # any library may compute with numpy
-        found += _probed("numpy", _of_numpy, text)
-    for top in tops & _PROBES.keys():
-        found += _probed(_PROBES[top][0], _PROBES[top][1], text)
-    found += _of_interpreter(uses, tops)
-    if not _ASKED_OF_VALUES.isdisjoint(uses):
+    plan = _plan(frozenset(uses))
+    found = list(_of_warnings(plan.warns))
+    for module, probe in plan.probes:
+        found += _probed(module, probe, plan.text)
+    for ask in plan.interpreter:
+        found += ask()
+    if plan.asks_values:
         found += _of_values(values())
-    return [_input(name, state) for name, state in dict(found).items()]
+    return [_input(name, state) for name, state in dict(found).items()] if found else []
+
+
+class _Plan(NamedTuple):
+    """Which probes some uses need."""
+
+    text: bool
+    warns: bool
+    asks_values: bool
+    probes: tuple[tuple[str, Callable[[Any, bool], _States]], ...]
+    interpreter: tuple[Callable[[], _States], ...]
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(uses: frozenset[str]) -> _Plan:
+    tops = {use.partition(".")[0] for use in uses}
+    probes = [_PROBES[top] for top in sorted(tops & _PROBES.keys())]
+    if not tops <= _STDLIB:  # any library may compute with numpy
+        probes.append(("numpy", _of_numpy))
+    probes.append(("_locale", _of_locale))
+    interpreter: list[Callable[[], _States]] = []
+    if (
+        not _COMMAND_LINES.isdisjoint(tops)
+        or not uses.isdisjoint((".parse_args", ".parse_known_args"))
+        or any(use.startswith("sys.argv") for use in uses)
+    ):
+        interpreter.append(lambda: iter([("sys.argv", _arguments())]))
+    if any(use.startswith("sys.path") for use in uses):
+        interpreter.append(lambda: iter([("sys.path", sys.path)]))
+    if not _FOLDER.isdisjoint(uses) or (not _MADE_ABSOLUTE.isdisjoint(uses) and _works_on_paths(uses, tops)):
+        interpreter.append(lambda: iter([("working directory", os.getcwd())]))
+    if not _LOCAL_TIME.isdisjoint(uses):
+        interpreter.append(_of_time_zone)
+    if not _GETTERS.keys().isdisjoint(uses):
+        interpreter.append(lambda: _of_getters(sorted(uses & _GETTERS.keys())))
+    warns = any(use.startswith("warnings.") for use in uses)
+    return _Plan(
+        text=not _TEXTS.isdisjoint(uses),
+        warns=warns,
+        asks_values=not _ASKED_OF_VALUES.isdisjoint(uses),
+        probes=tuple(dict(probes).items()),
+        interpreter=tuple(interpreter),
+    )
 
 
 def _input(name: str, state: object) -> Input:
@@ -168,28 +208,20 @@ def _probed(module: str, probe: Callable[[Any, bool], _States], text: bool) -> l
 # -- the interpreter -----------------------------------------------------------------------
 
 
-def _of_interpreter(uses: Collection[str], tops: Collection[str]) -> _States:
-    names = uses if isinstance(uses, (set, frozenset)) else set(uses)
-    if (
-        not _COMMAND_LINES.isdisjoint(tops)
-        or ".parse_args" in names
-        or ".parse_known_args" in names
-        or ("sys" in tops and any(use.startswith("sys.argv") for use in names))
-    ):
-        yield "sys.argv", _arguments()
-    if "sys" in tops and any(use.startswith("sys.path") for use in names - {"sys.path_hooks"}):
-        yield "sys.path", sys.path
-    if not _FOLDER.isdisjoint(names) or (not _MADE_ABSOLUTE.isdisjoint(names) and _works_on_paths(names, tops)):
-        yield "working directory", os.getcwd()
-    if not _LOCAL_TIME.isdisjoint(names):
-        time = sys.modules["time"]
-        zone = (os.environ.get("TZ", ""), time.tzname, time.timezone, time.altzone)
-        if zone[1:] != (("UTC", "UTC"), 0, 0):
-            yield "time zone", zone
-    for use in names & _GETTERS.keys():
+def _of_time_zone() -> _States:
+    time = sys.modules["time"]
+    zone = (os.environ.get("TZ", ""), time.tzname, time.timezone, time.altzone)
+    if zone[1:] != (("UTC", "UTC"), 0, 0):
+        yield "time zone", zone
+
+
+def _of_getters(uses: Iterable[str]) -> _States:
+    for use in uses:
         yield use, getattr(sys.modules[_GETTERS[use]], use.rpartition(".")[2])()
-    locale = sys.modules.get("_locale") if "locale" in sys.modules else None
-    if locale is not None:
+
+
+def _of_locale(locale: Any, text: bool) -> _States:
+    if "locale" in sys.modules:  # what has not been imported has not set it
         for category in ("LC_NUMERIC", "LC_TIME", "LC_COLLATE", "LC_MONETARY"):
             value = locale.setlocale(getattr(locale, category))
             if value not in ("C", "POSIX"):
@@ -207,23 +239,23 @@ def _arguments() -> list[str]:
     return sys.argv[1:]
 
 
-# (the list, its length and its ends) -> the entries that raise: the list grows in front and is rarely looked at.
-_filters: tuple[object, ...] = ()
+# The list of filters, its length and its first entry when it was last read, and the entries that raise.
+_filters: tuple[object, int, object] = (None, 0, None)
 _raising: list[str] = []
 
 
-def _of_warnings(uses: Collection[str]) -> _States:
+def _of_warnings(warns: bool) -> _States:
     """Filters that turn warnings into errors; all of them where the code itself warns, records or resets."""
     global _filters, _raising
     warnings = sys.modules.get("warnings")
     if warnings is None:
         return
     filters: list[Any] = warnings.filters
-    state = (len(filters), *map(id, filters))
-    if state != _filters:
-        _filters = state
+    first = filters[0] if filters else None
+    if filters is not _filters[0] or len(filters) != _filters[1] or first is not _filters[2]:
+        _filters = (filters, len(filters), first)
         _raising = [_filter(entry) for entry in filters if entry[0] == "error"]
-    if any(use.startswith("warnings.") for use in uses):
+    if warns:
         yield "warnings.filters", [_filter(entry) for entry in filters if entry[2].__module__ == "builtins"]
     elif _raising:
         yield "warnings as errors", _raising
@@ -272,7 +304,8 @@ def _of_numpy(numpy: Any, text: bool) -> _States:
 
 
 def _of_scipy(special: Any, text: bool) -> _States:
-    errors = {name: action for name, action in special.geterr().items() if action != "ignore"}
+    default = {"memory": "raise"}
+    errors = {name: action for name, action in special.geterr().items() if action != default.get(name, "ignore")}
     if errors:
         yield "scipy.special.errstate", errors
 

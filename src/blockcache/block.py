@@ -180,7 +180,7 @@ class cached_block:
         run.set_aside = {
             name: value for name, value in bound.items() if name not in run.block.reads and own.get(name) == id(value)
         }
-        ran = functools.cache(lambda: earlier.callers(run.frame))
+        ran = functools.cache(functools.partial(earlier.callers, run.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in run.set_aside}
             local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))

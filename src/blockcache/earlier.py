@@ -19,19 +19,23 @@ from typing import NamedTuple
 import xxhash
 
 from blockcache.analysis.canonical import canonical_digest
-from blockcache.analysis.effects import before, changes, compiled, function_body
+from blockcache.analysis.effects import before, changes, compiled, function_body, later
+from blockcache.analysis.vocabulary import dotted
 from blockcache.deep import with_deep_recursion
 from blockcache.errors import FingerprintError
 from blockcache.fingerprint import imports, modules
-from blockcache.fingerprint.code import facts
+from blockcache.fingerprint.code import Chain, facts
 from blockcache.fingerprint.patched import is_local_code
 from blockcache.fingerprint.reach import Reach
-from blockcache.fingerprint.touched import Overlay, judge, top_of
+from blockcache.fingerprint.touched import ANYTHING, Held, Overlay, judge, top_of
 from blockcache.fingerprint.touches import module_touches, touches
 from blockcache.model import Input
 
 #: Uses that reach the registry of codecs.
 _CODING = frozenset({".decode", ".encode", "builtins.bytes", "builtins.open", "builtins.str"})
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
+#: What a figure looks like in each round of a loop is not worth a refusal.
+_DRAWING = frozenset({"matplotlib", "seaborn"})
 _STDLIB = frozenset(sys.stdlib_module_names)
 
 
@@ -42,19 +46,22 @@ class Ran(NamedTuple):
     ----------
     where
         For people: the file.
-    namespace
-        What their names are bound to.
+    names
+        Tells what their names are bound to.
     statements
         The statements, of compound ones around the block the heads; None when the source is not that of the
         running code.
     code
         The running code.
+    later
+        Identities of the statements that stand behind the block in a loop: whether they ran cannot be known.
     """
 
     where: str
-    namespace: Mapping[str, object]
+    names: Callable[[], Mapping[str, object]]
     statements: tuple[ast.stmt, ...] | None
     code: types.CodeType | None = None
+    later: frozenset[int] = frozenset()
 
 
 def states(reach: Reach, ran: Callable[[], Iterable[Ran]], loaded: Collection[str] | None = None) -> list[Input]:
@@ -68,16 +75,23 @@ def states(reach: Reach, ran: Callable[[], Iterable[Ran]], loaded: Collection[st
         Tells the statements of the block's own namespace and of its callers'; asked only where they can matter.
     loaded
         Names of the modules that count as loaded; by default those that are.
+
+    Raises
+    ------
+    FingerprintError
+        When a statement behind the block, in a loop around it, may change what the block reaches.
     """
-    reached = {top_of(use) for use in reach.uses} - {"builtins", ""}
-    if not reach.uses.isdisjoint(_CODING):
-        reached.add("codecs")
+    reached = _reached(frozenset(reach.uses))
     if not reached:
         return []
     found: dict[str, Input] = {}
     for place in (*ran(), *_local_modules(reach.home, loaded)):
         for statement in _survey(place):
             if any(_matters(top, reached) for top in statement.tops):
+                node = statement.node
+                if node is not None and id(node) in place.later and not statement.tops <= _DRAWING:
+                    what = f"{place.where}:{node.lineno} may have changed {', '.join(sorted(statement.tops))}"
+                    raise FingerprintError(f"{what} in an earlier round of the loop", path=statement.label)
                 entry = _input(reach, place, statement)
                 name, n = entry.name, 1
                 while name in found:
@@ -85,6 +99,13 @@ def states(reach: Reach, ran: Callable[[], Iterable[Ran]], loaded: Collection[st
                     name = f"{entry.name} #{n}"
                 found[name] = entry._replace(name=name)
     return list(found.values())
+
+
+@functools.lru_cache(maxsize=256)
+def _reached(uses: frozenset[str]) -> frozenset[str]:
+    """Top-level names of the libraries that are used."""
+    tops = {top_of(use) for use in uses} - {"builtins", ""}
+    return frozenset(tops if uses.isdisjoint(_CODING) else tops | {"codecs"})
 
 
 def seeds(home: Mapping[str, object], ran: Iterable[Ran], loaded: Collection[str] | None = None) -> frozenset[str]:
@@ -112,7 +133,9 @@ class _Statement(NamedTuple):
 
 def _matters(top: str, reached: Collection[str]) -> bool:
     """Whether a change of the library ``top`` can matter to what is reached: it is, or what is reached uses it."""
-    return top in reached or top in _STDLIB or any(_imports(by, top) for by in reached if by not in _STDLIB)
+    return (
+        top in (ANYTHING, *reached) or top in _STDLIB or any(_imports(by, top) for by in reached if by not in _STDLIB)
+    )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -143,13 +166,14 @@ def _digest(parts: Iterable[str]) -> str:
 
 def _describe(reach: Reach, place: Ran, node: ast.stmt, parts: list[str], seen: set[int]) -> None:
     """What a statement is and reads. A name that other statements change too counts by those statements as well."""
-    parts.append(canonical_digest([node], keep_all=False, in_class=False))
-    code = compiled(node)
-    for name, chains in facts(code).globals.items() if code is not None else ():
+    digest, reads = _known(node)
+    parts.append(digest)
+    namespace = place.names()
+    for name, chains in reads.items():
         parts.append(name)
         try:
-            if name in place.namespace:
-                parts.append(reach.read(name, place.namespace[name], chains))
+            if name in namespace:
+                parts.append(reach.read(name, namespace[name], chains))
             else:
                 parts.append(reach.builtin_name(name, name, chains))
         except FingerprintError:
@@ -161,7 +185,19 @@ def _describe(reach: Reach, place: Ran, node: ast.stmt, parts: list[str], seen: 
                 _describe(reach, place, other, parts, seen)
 
 
+# By identity of the statement, which is kept.
+_statements: dict[int, tuple[ast.stmt, str, Mapping[str, tuple[Chain, ...]]]] = {}
 _changes: dict[int, tuple[ast.stmt, set[str]]] = {}
+
+
+def _known(node: ast.stmt) -> tuple[str, Mapping[str, tuple[Chain, ...]]]:
+    """Digest of a statement and the names that it reads."""
+    known = _statements.get(id(node))
+    if known is None:
+        code = compiled(node)
+        reads = facts(code).globals if code is not None else {}
+        known = _statements[id(node)] = (node, canonical_digest([node], keep_all=False, in_class=False), reads)
+    return known[1:]
 
 
 def _changed(statement: ast.stmt) -> set[str]:
@@ -173,39 +209,78 @@ def _changed(statement: ast.stmt) -> set[str]:
 
 # -- which libraries a statement may change ------------------------------------------------
 
-# By identity of the namespace and of the running code or first statement, which are kept.
-_surveyed: dict[tuple[int, int], tuple[Ran, tuple[_Statement, ...]]] = {}
+# By identity of the statements of a place, or of its code, and of each statement; what is judged is kept.
+_surveyed: dict[int, tuple[object, tuple[_Statement, ...]]] = {}
+_judged: dict[int, tuple[ast.stmt, _Statement | None]] = {}
+_KEPT = 1024
 
 
 def _survey(place: Ran) -> tuple[_Statement, ...]:
-    """The statements of one place that may change a library; judged once, soon after they ran."""
-    key = (id(place.namespace), id(place.statements))
-    known = _surveyed.get(key)
+    """The statements of one place that may change a library; each is judged once, soon after it ran."""
+    subject = place.statements if place.statements is not None else place.code
+    known = _surveyed.get(id(subject))
     if known is None:
-        known = _surveyed[key] = (place, tuple(with_deep_recursion(lambda: list(_judged(place)))))
+        if len(_surveyed) > _KEPT:
+            _surveyed.clear()
+        known = _surveyed[id(subject)] = (subject, tuple(with_deep_recursion(lambda: list(_all_judged(place)))))
     return known[1]
 
 
-def _judged(place: Ran) -> Iterator[_Statement]:
+def _all_judged(place: Ran) -> Iterator[_Statement]:
+    namespace = place.names()
     if place.statements is None:
         assert place.code is not None
-        whole = judge(touches(place.code), place.namespace)
+        whole = judge(touches(place.code), namespace)
         yield _Statement(None, whole.tops, "", whole.seeds)
         return
+    if held := dict(_held(place.statements, namespace)):
+        namespace = Overlay(held, namespace)
     for node in place.statements:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom)) and not getattr(
-            node, "decorator_list", ()
-        ):
-            continue
-        code = compiled(node)
-        if code is None:
-            continue
-        judged = judge(module_touches(code), place.namespace)
-        if judged.tops or judged.seeds:
-            yield _Statement(node, *judged)
+        known = _judged.get(id(node))
+        if known is None:
+            known = _judged[id(node)] = (node, _judge_one(node, namespace))
+        if known[1] is not None:
+            yield known[1]
+
+
+def _held(statements: Iterable[ast.stmt], namespace: Mapping[str, object]) -> Iterator[tuple[str, Held]]:
+    """Names that statements give to objects which a library's module holds: tables, configurations."""
+    for node in statements:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            module = sys.modules.get(node.module)
+            if isinstance(module, types.ModuleType) and modules.origin_of_module(module) != "local":
+                for alias in node.names:
+                    if _is_object(vars(module).get(alias.name)):
+                        yield alias.asname or alias.name, Held(f"{node.module}.{alias.name}")
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute):
+            chain = dotted(node.value)
+            root = namespace.get(chain.partition(".")[0])
+            if isinstance(root, types.ModuleType) and modules.origin_of_module(root) != "local":
+                for target in node.targets:
+                    if isinstance(target, ast.Name) and _is_object(namespace.get(target.id)):
+                        yield target.id, Held(f"{root.__name__}.{chain.partition('.')[2]}")
+
+
+def _is_object(value: object) -> bool:
+    """Whether a value has a state of its own that can be set."""
+    return value is not None and not isinstance(
+        value, (bool, int, float, complex, str, bytes, tuple, type, types.ModuleType, *_FUNCTIONS)
+    )
+
+
+def _judge_one(node: ast.stmt, namespace: Mapping[str, object]) -> _Statement | None:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.decorator_list:
+        return None
+    code = compiled(node)
+    found = judge(module_touches(code), namespace) if code is not None else None
+    return _Statement(node, *found) if found is not None and (found.tops or found.seeds) else None
 
 
 # -- what ran ------------------------------------------------------------------------------
+
+# (id of a code object, offset) -> the code, which is kept, the statements that ran before that place, and those of
+# them that stand behind it in a loop.
+_before: dict[tuple[int, int], tuple[types.CodeType, tuple[ast.stmt, ...] | None, frozenset[int]]] = {}
 
 
 def callers(frame: types.FrameType) -> tuple[Ran, ...]:
@@ -213,29 +288,29 @@ def callers(frame: types.FrameType) -> tuple[Ran, ...]:
     found = []
     at: types.FrameType | None = frame
     while at is not None:
-        if is_local_code(at.f_code):
-            found.append(_ran_in(at))
+        code = at.f_code
+        known = _before.get((id(code), at.f_lasti))
+        if known is None:
+            statements = _statements_before(code, at)
+            behind = later(statements or (), at.f_lineno)
+            known = _before[id(code), at.f_lasti] = (code, statements, behind)
+        if known[1] != ():
+            names = functools.partial(_names_of, at)
+            found.append(Ran(os.path.basename(code.co_filename), names, known[1], code, known[2]))
         at = at.f_back
-    return tuple(place for place in found if place.statements != ())
+    return tuple(found)
 
 
-_ran: dict[tuple[int, int], tuple[types.CodeType, tuple[ast.stmt, ...] | None]] = {}
-
-
-def _ran_in(frame: types.FrameType) -> Ran:
-    code = frame.f_code
-    key = (id(code), frame.f_lasti)
-    known = _ran.get(key)
-    if known is None:
-        statements: tuple[ast.stmt, ...] | None = ()
-        if touches(code) if code.co_flags & 2 else module_touches(code):
-            statements = _statements_before(code, frame)
-        known = _ran[key] = (code, statements)
-    namespace = frame.f_globals if frame.f_locals is frame.f_globals else Overlay(frame.f_locals, frame.f_globals)
-    return Ran(os.path.basename(code.co_filename), namespace, known[1], code)
+def _names_of(frame: types.FrameType) -> Mapping[str, object]:
+    if frame.f_code.co_flags & 1:  # CO_OPTIMIZED: a function
+        return Overlay(frame.f_locals, frame.f_globals)
+    return frame.f_globals if frame.f_locals is frame.f_globals else Overlay(frame.f_locals, frame.f_globals)
 
 
 def _statements_before(code: types.CodeType, frame: types.FrameType) -> tuple[ast.stmt, ...] | None:
+    """What ran before the place of ``frame``; None when the source is not that of the code."""
+    if not is_local_code(code) or not (touches(code) if code.co_flags & 2 else module_touches(code)):
+        return ()
     import linecache
 
     text = "".join(linecache.getlines(code.co_filename, frame.f_globals))
@@ -318,4 +393,4 @@ def _ran_by_import(module: types.ModuleType) -> Ran | None:
         tree = ast.parse(text) if text is not None else None
     except (ImportError, SyntaxError, ValueError, RecursionError):
         tree = None
-    return Ran(where, namespace, tuple(tree.body) if tree is not None else None, code)
+    return Ran(where, lambda: namespace, tuple(tree.body) if tree is not None else None, code)

@@ -12,7 +12,7 @@ from blockcache.analysis.names import bindings
 def before(body: Iterable[ast.stmt], line: int) -> list[ast.stmt]:
     """Statements that may have run before ``line`` is reached, of compound ones around it the heads.
 
-    Those of a loop around the line count whole: they may have run in an earlier round.
+    Those of a loop around the line count whole: they may have run in an earlier round, see :func:`later`.
     """
     found: list[ast.stmt] = []
     for statement in body:
@@ -36,6 +36,11 @@ def before(body: Iterable[ast.stmt], line: int) -> list[ast.stmt]:
                 found += [s for s in statements if s.lineno > line]
         break
     return found
+
+
+def later(statements: Iterable[ast.stmt], line: int) -> frozenset[int]:
+    """Identities of those of :func:`before` that come after ``line``, in a loop: they ran in later rounds only."""
+    return frozenset(id(statement) for statement in statements if statement.lineno > line)
 
 
 def _head(statement: ast.stmt) -> ast.stmt:

@@ -101,6 +101,8 @@ _HARMLESS = (
     "warn",
     "write",
 )
+#: Stands for every library: code in a text may change any.
+ANYTHING = "*"
 #: Functions that have a probe.
 _PROBED = frozenset(
     {
@@ -117,6 +119,40 @@ _PROBED = frozenset(
         "set_printoptions",
         "set_state",
         "seterr",
+    }
+)
+#: Libraries of functions without a state of their own: a call whose result is dropped (a notebook shows it) counts
+#: only when its name says that it sets something.
+_PURE = frozenset(
+    {
+        "base64",
+        "calendar",
+        "collections",
+        "copy",
+        "csv",
+        "datetime",
+        "functools",
+        "hashlib",
+        "html",
+        "itertools",
+        "json",
+        "math",
+        "networkx",
+        "numpy",
+        "operator",
+        "pandas",
+        "pickle",
+        "polars",
+        "pyarrow",
+        "re",
+        "scipy",
+        "sklearn",
+        "sqlite3",
+        "statistics",
+        "statsmodels",
+        "string",
+        "textwrap",
+        "torch",
     }
 )
 _PROBED_IN = frozenset({"matplotlib", "numpy", "pandas", "scipy", "sklearn", "torch"})
@@ -155,6 +191,12 @@ def judge(found: Iterable[Touch], namespace: Mapping[str, object]) -> Judged:
     return Judged(frozenset(tops), label, frozenset(follower.seeds))
 
 
+class Held(NamedTuple):
+    """An object that a library's module holds, by another name."""
+
+    library: str
+
+
 class _Instance(NamedTuple):
     """An object of a class that is made on the way."""
 
@@ -171,6 +213,8 @@ class _Judge:
 
     def touch(self, touch: Touch, namespace: Mapping[str, object], depth: int) -> None:
         root, rest = _root(touch.chain, namespace)
+        if touch.chain in (("exec",), ("eval",)) and touch.how != "hands":
+            self.found.add(ANYTHING)
         if root is _MISSING:
             self._seeds(touch, "", touch.chain[-1])
             return
@@ -184,7 +228,13 @@ class _Judge:
                 self._runs(value, depth)
             return
         self._seeds(touch, library, touch.chain[-1] if rest else getattr(value, "__name__", ""))
-        if touch.how != "hands" and library and not _is_value(root):
+        if touch.how == "hands":
+            return
+        if _library_of(root) and owner is not None and _is_value(owner):
+            # An object that a library's module holds: a table, a configuration.
+            if touch.how == "calls" and not rest[-1].startswith(_HARMLESS) and top_of(_library_of(root)) not in _QUIET:
+                self._sets(root, rest)
+        elif library and not _is_value(root):
             self._calls(touch, library, rest[-1] if rest else getattr(value, "__name__", ""))
 
     def _sets(self, root: object, rest: tuple[str, ...]) -> None:
@@ -208,7 +258,7 @@ class _Judge:
         verb = verb.lstrip("_")
         if top in _QUIET or top == "builtins" or (verb in _PROBED and top in _PROBED_IN):
             return
-        if verb.startswith(_SETTING) or (touch.how == "calls" and not verb.startswith(_HARMLESS)):
+        if verb.startswith(_SETTING) or (touch.how == "calls" and top not in _PURE and not verb.startswith(_HARMLESS)):
             self.found.add(top)
 
     def _runs(self, value: Any, depth: int) -> None:
@@ -305,6 +355,8 @@ def _part(value: object, name: str) -> object:
         return _MISSING
     if name == CALL:
         return _Instance(value) if isinstance(value, type) else _MISSING
+    if isinstance(value, Held):
+        return value
     if name == ITEM:
         return _MISSING
     kind = value.kind if isinstance(value, _Instance) else value if isinstance(value, type) else type(value)
@@ -340,6 +392,8 @@ def _library_of(value: object) -> str:
     """The library that a module, class, function or method belongs to; "" for what is the program's."""
     if isinstance(value, types.ModuleType):
         return value.__name__ if modules.origin_of_module(value) != "local" else ""
+    if isinstance(value, Held):
+        return value.library
     if isinstance(value, types.MethodType):
         value = value.__func__
     if isinstance(value, _Instance):

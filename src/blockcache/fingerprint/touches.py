@@ -49,9 +49,8 @@ _READS = frozenset(
 _BINDS = frozenset({"STORE_DEREF", "STORE_FAST", "STORE_GLOBAL", "STORE_NAME"})
 _ENTERS = frozenset({"BEFORE_ASYNC_WITH", "BEFORE_WITH"})
 _UNSTACKED = frozenset({"KW_NAMES", "MAKE_CELL", "COPY_FREE_VARS", "PUSH_NULL"})
-_TELLING = frozenset(
-    opcode.opmap[name]
-    for name in (
+_TOUCHING = frozenset(
+    {
         "CALL",
         "CALL_FUNCTION_EX",
         "CALL_KW",
@@ -60,8 +59,15 @@ _TELLING = frozenset(
         "STORE_ATTR",
         "STORE_SLICE",
         "STORE_SUBSCR",
-    )
-    if name in opcode.opmap
+    }
+)
+_TELLING = frozenset(opcode.opmap[name] for name in _TOUCHING if name in opcode.opmap)
+_FOLLOWED = _TOUCHING | {"IMPORT_FROM", "IMPORT_NAME"}
+#: What ends a statement, as far as it matters here.
+_ENDS = (
+    _BINDS
+    | _ENTERS
+    | {"DELETE_ATTR", "DELETE_SUBSCR", "POP_TOP", "RETURN_VALUE", "STORE_ATTR", "STORE_SLICE", "STORE_SUBSCR"}
 )
 _Item = tuple[str, ...] | None
 
@@ -73,7 +79,6 @@ class _Follower:
         self.found: dict[Touch, None] = {}
         self.stack: list[_Item] = []
         self.names: dict[str, _Item] = {}
-        self.nested: list[CodeType] = []
 
     def pop(self, count: int) -> list[_Item]:
         """The topmost items, unknown ones for those that this way of reading has missed."""
@@ -87,8 +92,14 @@ class _Follower:
             self.found[Touch(how, chain)] = None
 
     def follow(self, steps: Sequence[Step]) -> None:
-        for i, step in enumerate(steps):
-            self.step(step, steps[i + 1].op if i + 1 < len(steps) else "")
+        start = 0
+        for end, last in enumerate(steps):
+            if last.op in _ENDS:
+                # Most statements of a module define a function: they are passed over.
+                if any(steps[i].op in _FOLLOWED for i in range(start, end)) or last.op in _FOLLOWED:
+                    for i in range(start, end + 1):
+                        self.step(steps[i], steps[i + 1].op if i < end else "")
+                start = end + 1
 
     def step(self, step: Step, following: str) -> None:
         op, stack = step.op, self.stack
@@ -120,7 +131,13 @@ class _Follower:
         elif op in ("CALL", "CALL_KW", "CALL_FUNCTION_EX"):
             more = int(op == "CALL_KW")
             handed = self.pop(1 + (step.arg & 1) if op == "CALL_FUNCTION_EX" else step.arg + more)
-            self.call(self.pop(1)[0], handed, following)
+            callee = self.pop(1)[0]
+            if op == "CALL" and not handed and callee is None and stack and stack[-1]:
+                # A decorator: what it is called with lies where the callee of a call without arguments does.
+                self.touch("uses", self.pop(1)[0])
+                stack.append(None)
+            else:
+                self.call(callee, handed, following)
         elif op == "IMPORT_NAME":
             self.pop(2)
             stack.append((IMPORT + step.arg,))
@@ -139,8 +156,6 @@ class _Follower:
             if step.arg <= len(stack):
                 stack[-1], stack[-step.arg] = stack[-step.arg], stack[-1]
         elif op == "LOAD_CONST":
-            if isinstance(step.arg, CodeType):
-                self.nested.append(step.arg)
             stack.append(None)
         elif op not in _UNSTACKED:
             self.other(step)
@@ -161,7 +176,10 @@ class _Follower:
         self.touch("calls" if dropped else "uses", callee)
         for value in handed:
             self.touch("hands", value)
-        self.stack.append(callee and (*callee, CALL))
+        if callee == ("vars",) and handed and handed[0]:
+            self.stack.append((*handed[0], "__dict__"))
+        else:
+            self.stack.append(callee and (*callee, CALL))
 
 
 def touches(code: CodeType) -> tuple[Touch, ...]:
@@ -170,13 +188,11 @@ def touches(code: CodeType) -> tuple[Touch, ...]:
     todo = [code]
     while todo:
         current = todo.pop()
-        if _TELLING.isdisjoint(current.co_code[::2]):
-            todo += [constant for constant in current.co_consts if isinstance(constant, CodeType)]
-            continue
-        follower = _Follower()
-        follower.follow(steps_of(current))
-        found.update(follower.found)
-        todo += follower.nested
+        if not _TELLING.isdisjoint(current.co_code[::2]):
+            follower = _Follower()
+            follower.follow(steps_of(current))
+            found.update(follower.found)
+        todo += [constant for constant in current.co_consts if isinstance(constant, CodeType)]
     return tuple(found)
 
 
@@ -190,5 +206,7 @@ def module_touches(code: CodeType) -> tuple[Touch, ...]:
             follower = _Follower()
             follower.follow(steps_of(current))
             found.update(follower.found)
-        todo += [c for c in current.co_consts if isinstance(c, CodeType) and not c.co_flags & 2]  # CO_NEWLOCALS
+        # CO_NEWLOCALS: the body of a function. Those without a name (a comprehension, a lambda) may run at once.
+        nested = [c for c in current.co_consts if isinstance(c, CodeType)]
+        todo += [c for c in nested if not c.co_flags & 2 or c.co_name.startswith("<")]
     return tuple(found)

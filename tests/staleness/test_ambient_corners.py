@@ -242,7 +242,7 @@ def build():
 import csv
 csv.excel.delimiter = "«;→,»"
 with cached_block("w"):
-    r = next(csv.reader(["a;b"], "excel"))
+    r = next(csv.reader(["a;b"], csv.excel))
 === miss | a method of a library's class, put there by a loop
 import fractions
 from h import twice, thrice
@@ -377,6 +377,145 @@ with cached_block("w"):
 --- h.py
 def handle(e):
     return ("«1→2»", e.end)
+=== miss | a text that is executed before the block
+import csv
+exec("csv.register_dialect('mine', delimiter='«;→,»')")
+with cached_block("w"):
+    r = next(csv.reader(["a;b"], "mine"))
+=== miss | a table of a library, filled through its own name
+import mimetypes
+mimetypes.init()
+from mimetypes import types_map
+types_map[".zz9"] = "«a→b»/c"
+with cached_block("w"):
+    r = mimetypes.types_map[".zz9"]
+=== miss | a table of a library, filled by a method
+import html, html.entities
+html.entities.html5.update({"zz9;": "«1→2»"})
+with cached_block("w"):
+    r = html.unescape("&zz9;")
+=== miss | a table of a library, filled by another name
+import html
+from html import entities
+table = entities.html5
+table["zz9;"] = "«1→2»"
+with cached_block("w"):
+    r = html.unescape("&zz9;")
+=== miss | a module's namespace as a dictionary
+import html
+def escape(x):
+    return «1→2»
+vars(html)["escape"] = escape
+from h import f
+with cached_block("w"):
+    r = f()
+--- h.py
+import html
+def f():
+    return html.escape("a")
+=== miss | a module's namespace, updated
+import shlex
+shlex.__dict__.update(quote=lambda s: "«1→2»")
+with cached_block("w"):
+    r = shlex.join(["a"])
+=== miss | a patch by a function handed to a thread
+import shlex, threading, h
+t = threading.Thread(target=h.setup)
+t.start(); t.join()
+with cached_block("w"):
+    r = shlex.join(["a"])
+--- h.py
+import shlex
+def setup():
+    shlex.quote = lambda s: "«1→2»"
+=== miss | a patch in a lambda that is called at once
+import shlex
+(lambda: setattr(shlex, "quote", lambda s: "«1→2»"))()
+with cached_block("w"):
+    r = shlex.join(["a"])
+=== miss | a patch in the package's own file
+import pack.part
+import shlex
+with cached_block("w"):
+    r = shlex.join(["a"])
+--- pack/__init__.py
+import shlex
+shlex.quote = lambda s: "«1→2»"
+--- pack/part.py
+=== miss | a patch by a context manager of a helper around the block
+import shlex
+from h import patched
+with patched():
+    with cached_block("w"):
+        r = shlex.join(["a"])
+--- h.py
+import contextlib, shlex
+@contextlib.contextmanager
+def patched():
+    old = shlex.quote
+    shlex.quote = lambda s: "«1→2»"
+    yield
+    shlex.quote = old
+=== miss | a patch by a decorator of a helper
+import shlex
+from h import patches
+@patches
+def unrelated():
+    pass
+with cached_block("w"):
+    r = shlex.join(["a"])
+--- h.py
+import shlex
+def patches(f):
+    shlex.quote = lambda s: "«1→2»"
+    return f
+=== miss | a patch in a class body
+import shlex
+class Setup:
+    shlex.quote = lambda s: "«1→2»"
+with cached_block("w"):
+    r = shlex.join(["a"])
+=== miss | a patch in the else of a try
+import shlex
+try:
+    import nothing_like_this
+except ImportError:
+    shlex.quote = lambda s: "«1→2»"
+with cached_block("w"):
+    r = shlex.join(["a"])
+=== miss | a patch by the first of two blocks' neighbours, after a block that hits
+import shlex
+with cached_block("other"):
+    k = 1
+shlex.quote = lambda s: "«1→2»"
+with cached_block("w"):
+    r = shlex.join(["a"])
+=== runs | a patch later in a loop around the block
+import shlex
+r = []
+for i in range(2):
+    with cached_block("w"):
+        part = shlex.join(["a"])
+    r = r + [part]
+    shlex.quote = lambda s: "«1→2»"
+=== miss | a patch by functools.partial of a helper
+import shlex
+from functools import partial
+from h import setup
+go = partial(setup, "«1→2»")
+go()
+with cached_block("w"):
+    r = shlex.join(["a"])
+--- h.py
+import shlex
+def setup(text):
+    shlex.quote = lambda s: text
+=== hit | a value that is printed by a method of a table
+import shlex
+names = {"a": 1}
+names.update(b=«2→3»)
+with cached_block("w"):
+    r = shlex.join(["a"])
 === miss | how a class is pickled and copied
 import copyreg, copy, h
 x = h.A()
