@@ -118,7 +118,7 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
         if name not in upstream.bound:
             if name in block.writes or name in block.deletes:
                 reach.unbound(path)
-            elif name in block.reads and (label := reach.builtin_name(path, name, block.reads[name])) != "builtin":
+            if name in block.reads and (label := reach.builtin_name(path, name, block.reads[name])) != "builtin":
                 reach.inputs.setdefault(("value", path), Input("value", path, label, label))
             continue
         label = reach.read(path, upstream.bound[name], block.reads.get(name, ((),)))

@@ -270,6 +270,12 @@ import builtins
 builtins.oct = «hex→bin»
 with cached_block("w"):
     r = oct(8)
+=== miss | a builtin replaced, and bound by the body itself
+import builtins
+builtins.oct = lambda x: «1→2»
+with cached_block("w"):
+    oct = oct(8)
+r = oct
 === hit | names that a notebook or site put into builtins
 import builtins
 builtins.unrelated = «1→2»
