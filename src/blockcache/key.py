@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from blockcache import ambient, earlier
 from blockcache.analysis import Block
 from blockcache.errors import CacheError, FingerprintError
-from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, words
+from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, telling, words
 from blockcache.fingerprint.modules import normal_name
 from blockcache.fingerprint.reach import Reach
 from blockcache.fingerprint.values import describe
@@ -33,11 +33,14 @@ class Upstream:
         Those of them that are local to a function or a class body.
     globals
         The block's module globals.
+    ran
+        What ran before the block; asked only where it can matter.
     """
 
     bound: Mapping[str, object]
     local: frozenset[str]
     globals: dict[str, object]
+    ran: Callable[[], Iterable[earlier.Ran]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,14 @@ class Built:
         The live function or class behind each label, for restoring values that refer to them.
     label
         The label of a function or class that the block reaches; None for anything else.
+    uses
+        Dotted names of what it uses in libraries.
     """
 
     key: Key
     objects: Mapping[str, object]
     label: Callable[[object], str | None]
+    uses: frozenset[str]
 
 
 def upstream_names(block: Block) -> frozenset[str]:
@@ -142,8 +148,10 @@ def build(
         if name in block.writes and name not in block.reads:
             path += " (before)"
         if name not in upstream.bound:
-            if name in block.writes or name in block.deletes or (name in block.reads and not hasattr(builtins, name)):
+            if name in block.writes or name in block.deletes:
                 reach.unbound(path)
+            if name in block.reads and (label := reach.builtin_name(path, name, block.reads[name])) != "builtin":
+                reach.inputs.setdefault(("value", path), Input("value", path, label, label))
             continue
         if name in demands.ignored_names:
             reach.ignore(path, upstream.bound[name])
@@ -156,9 +164,13 @@ def build(
     for ref in block.imports:
         reach.imported(ref.module, (ref.attribute,) if ref.attribute else None, ref.level, package)
     reach.finish()
-    inputs = [*reach.inputs.values(), Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
+    reach.uses |= telling(block.source)
+    states = earlier.states(reach, upstream.ran, loaded)
+    states += ambient.states(reach.uses, reach.values)
+    inputs = [*reach.inputs.values(), *states]
+    inputs += [Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
     inputs += demands.declared
-    return Built(Key.of(inputs), reach.objects, reach.known_label)
+    return Built(Key.of(inputs), reach.objects, reach.known_label, frozenset(reach.uses))
 
 
 def pinning(pin: object) -> Callable[[str], str | None]:
@@ -174,7 +186,7 @@ def pinning(pin: object) -> Callable[[str], str | None]:
         if not isinstance(name, str) or level not in ("exact", "minor", "major", None):
             what = f"pin={{{name!r}: {level!r}}}" if isinstance(pin, Mapping) else f"pin={level!r}"
             raise CacheError(f"{what}: it takes 'exact', 'minor', 'major', None, or a mapping from distributions to these")
-    known = {normal_name(name): level for name, level in levels.items()}
+    known: dict[str, str | None] = {normal_name(name): level for name, level in levels.items()}
     return lambda name: known.get(normal_name(name), known.get("*", "exact"))
 
 
@@ -215,5 +227,9 @@ def changed_by_body(
         after = build(block, upstream, demands, loaded).key
     except FingerprintError as error:
         return [error.path]
-    roots = (d.name for d in compare(after.inputs, before.inputs))
-    return [name for name in roots if name.partition(".")[0].partition(" ")[0] not in block.writes]
+    return [
+        d.name
+        for d in compare(after.inputs, before.inputs)
+        # What a body sets in a library may have the name of what it binds.
+        if d.kind == "state" or d.name.partition(".")[0].partition(" ")[0] not in block.writes
+    ]

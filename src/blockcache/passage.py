@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
-from blockcache import cache, discovered, generators, hosts, index, inputs, key, report, settings
+from blockcache import ambient, cache, discovered, earlier, generators, hosts, index, inputs, key, report, settings
 from blockcache.analysis import Block, analyse
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
@@ -127,10 +128,11 @@ class Passage:
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
+        ran = functools.cache(functools.partial(earlier.callers, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
             local = frozenset() if in_module else frozenset(name for name in kept if self.namespace.is_local(name))
-            self.upstream = key.Upstream(kept, local, self.namespace.globals)
+            self.upstream = key.Upstream(kept, local, self.namespace.globals, ran)
             self.built = key.build(self.block, self.upstream, self.demands)
             read_by_helpers = [i.name for i in self.built.key.inputs if i.kind == "value" and i.name in self.set_aside]
             if not read_by_helpers:
@@ -309,7 +311,7 @@ class Passage:
             self._submodules(values),
             (*recorded.inputs, *states),
             recorded.stats,
-            (*recorded.untracked, *unseeded, *(f"writes {file}" for file in recorded.written)),
+            (*recorded.untracked, *ambient.untracked(self.built.uses), *unseeded, *(f"writes {file}" for file in recorded.written)),
             moved,
         )
         texts = texts_of(self.built.key.inputs, self.built.objects, self.block.source)
@@ -319,16 +321,17 @@ class Passage:
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
         """Random generators that the body moved: their states before as inputs, those after, and what nobody seeded."""
+        assert self.built is not None and self.upstream is not None
         moved = generators.moved(self.drawn)
         if not moved:
             return [], {}, []
-        seeded = self._seeded()
-        before = [Input("state", name, self.drawn[name]) for name in moved if name in seeded and name in self.drawn]
-        after = generators.snapshot(name for name in moved if name in seeded)
-        return before, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in seeded]
-
-    def _seeded(self) -> frozenset[str]:
-        return frozenset({"random", "numpy"}) if "seed" in open(self.frame.f_code.co_filename).read() else frozenset()
+        before = earlier.seeds(self.upstream.globals, self.upstream.ran(), self.loaded)
+        known = [name for name in moved if name in generators.seeded(before)]
+        inputs = [Input("state", name, self.drawn[name]) for name in known if name in self.drawn]
+        # What nobody seeded must not be put into a state: later draws would be the same in every run.
+        settled = {*known, *generators.seeded(self.built.uses)}
+        after = generators.snapshot(name for name in moved if name in settled)
+        return inputs, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in settled]
 
     def _submodules(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """Modules that ``import a.b`` in the body has loaded: binding ``a`` again does not load them."""
