@@ -19,6 +19,7 @@ from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Namespace, Skip, entry_point, locate
 from blockcache.hosts import Place
 from blockcache.model import Hit, Lookup, Manifest, Miss, Provenance
+from blockcache.paths import Paths
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore
 
@@ -179,10 +180,11 @@ class cached_block:
         run.set_aside = {
             name: value for name, value in bound.items() if name not in run.block.reads and own.get(name) == id(value)
         }
+        paths = Paths(run.frame, locate(run.frame, lambda: hosts.source(run.frame)))
         while True:
             kept = {name: value for name, value in bound.items() if name not in run.set_aside}
             local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))
-            run.upstream = key.Upstream(kept, local, run.namespace.globals)
+            run.upstream = key.Upstream(kept, local, run.namespace.globals, paths)
             run.built = key.build(run.block, run.upstream)
             read_by_helpers = [i.name for i in run.built.key.inputs if i.kind == "value" and i.name in run.set_aside]
             if not read_by_helpers:
@@ -284,7 +286,7 @@ class cached_block:
 
     def _save(self, run: _Run, after: Mapping[str, object], ran_s: float) -> Manifest:
         assert run.built is not None and run.upstream is not None
-        changed = key.changed_by_body(run.block, run.upstream, run.built.key, run.loaded)
+        changed = key.changed_by_body(run.block, run.upstream, run.built, run.loaded)
         if changed:
             # A hit would lose the change. Restoring it into the same object is not there yet.
             names = ", ".join(sorted(changed))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import os
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from blockcache.analysis import Block
 from blockcache.errors import FingerprintError
+from blockcache.fingerprint import imports
 from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, words
-from blockcache.fingerprint.reach import Reach
+from blockcache.fingerprint.reach import Reach, Root
 from blockcache.model import Input, Key, compare
+from blockcache.opaque import NEVER_AGAIN, files_behind, state_of, tells_changes
+from blockcache.paths import Paths
 
 #: Calls that look up names written in a text, in the frame of their caller: then every word of the block may be read.
 _SPEAKS = re.compile(r"\b(?:query|eval|sql)\s*\(")
@@ -31,11 +35,14 @@ class Upstream:
         Those of them that are local to a function or a class body.
     globals
         The block's module globals.
+    paths
+        Execution paths, for values that have no content.
     """
 
     bound: Mapping[str, object]
     local: frozenset[str]
     globals: dict[str, object]
+    paths: Paths | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,14 @@ class Built:
         The live function or class behind each label, for restoring values that refer to them.
     label
         The label of a function or class that the block reaches; None for anything else.
+    states
+        What shows whether a value without content is used up or changed, by name.
     """
 
     key: Key
     objects: Mapping[str, object]
     label: Callable[[object], str | None]
+    states: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def upstream_names(block: Block) -> frozenset[str]:
@@ -103,7 +113,10 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
     if opaque:
         what = f"the body uses {', '.join(dict.fromkeys(opaque))}: what it reads cannot be known"
         raise FingerprintError(what, path=opaque[0])
-    reach = Reach(upstream.globals, loaded)
+    made = _Made(upstream.paths) if upstream.paths is not None else None
+    reach = Reach(upstream.globals, loaded, made)
+    if made is not None:
+        made.reach = reach
     reach.docs_matter = block.reads_doc
     reach.subclasses_matter = "__subclasses__" in block.source
     for name in sorted(upstream_names(block).union(upstream.bound)):
@@ -116,7 +129,7 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
             if name in block.writes or name in block.deletes or (name in block.reads and not hasattr(builtins, name)):
                 reach.unbound(path)
             continue
-        label = reach.read(path, upstream.bound[name], block.reads.get(name, ((),)))
+        label = reach.read_name((None, name), path, upstream.bound[name], block.reads.get(name, ((),)))
         if ("value", path) not in reach.inputs:
             # What the name is bound to; what that is, is an input of its own.
             reach.inputs["value", path] = Input("value", path, label, label)
@@ -125,17 +138,69 @@ def build(block: Block, upstream: Upstream, loaded: Collection[str] | None = Non
         reach.imported(ref.module, (ref.attribute,) if ref.attribute else None, ref.level, package)
     reach.finish()
     inputs = [*reach.inputs.values(), Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
-    return Built(Key.of(inputs), reach.objects, reach.known_label)
+    return Built(Key.of(inputs), reach.objects, reach.known_label, made.states if made is not None else {})
 
 
-def changed_by_body(block: Block, upstream: Upstream, before: Key, loaded: Collection[str]) -> list[str]:
+class _Made:
+    """Inputs for values without content: the statements that made them, what those used, the files behind them."""
+
+    reach: Reach
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.states: dict[str, str | None] = {}
+        self._depth = 0
+
+    def __call__(self, root: Root, name: str, value: object) -> str:
+        namespace, variable = root
+        found = self.paths.of(variable) if namespace is None else self.paths.in_namespace(namespace, variable)
+        label = f"path {name}"
+        state = state_of(value)
+        if not self._depth:
+            self.states[name] = state
+        if found.again and not tells_changes(value):
+            raise FingerprintError(
+                f"earlier iterations of the loop at line {found.again} may have changed it; "
+                "make it inside the loop, or inside the block",
+                path=name,
+            )
+        if ("path", name) in self.reach.inputs:
+            return label
+        self.reach.inputs["path", name] = Input("path", name, found.digest, found.note)
+        if state is not None and NEVER_AGAIN not in state:
+            # What no statement shows: a cell that ran again, how often a loop did.
+            self.reach.inputs["state", name] = Input("state", name, state, state[:80])
+        for file in files_behind(value):
+            self._file(file)
+        self._depth += 1
+        for read in found.reads:
+            if read.needed:
+                self.reach.read_name(root, read.name, read.value, read.chains)
+                if isinstance(read.value, str) and os.path.isfile(read.value):
+                    self._file(read.value)
+            else:
+                self.reach.content(read.name, read.value)
+        for text in found.constants:
+            if os.path.isfile(text):
+                self._file(text)
+        self._depth -= 1
+        return label
+
+    def _file(self, path: str) -> None:
+        name = os.path.basename(path)
+        self.reach.inputs["file", name] = Input("file", name, imports.file_digest(path), name)
+
+
+def changed_by_body(block: Block, upstream: Upstream, before: Built, loaded: Collection[str]) -> list[str]:
     """What the body changed in place: inputs that are no longer what they were when the key was built.
 
     Names that the body binds are results, not changes; ``loaded`` are the modules loaded before the body.
     """
     try:
-        after = build(block, upstream, loaded).key
+        after = build(block, upstream, loaded)
     except FingerprintError as error:
         return [error.path]
-    roots = (d.name for d in compare(after.inputs, before.inputs))
-    return [name for name in roots if name.partition(".")[0].partition(" ")[0] not in block.writes]
+    roots = [d.name for d in compare(after.key.inputs, before.key.inputs) if d.kind != "file"]
+    # By their own probes: files behind them may have been changed by anyone.
+    roots += [name for name, state in after.states.items() if before.states.get(name) != state]
+    return [name for name in dict.fromkeys(roots) if name.partition(".")[0].partition(" ")[0] not in block.writes]

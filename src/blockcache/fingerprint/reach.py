@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import types
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import xxhash
 
@@ -106,6 +106,12 @@ def _place(code: types.CodeType) -> str:
 _library: dict[int, tuple[object, str, tuple[str, str] | None]] = {}
 
 
+#: The namespace that a name is looked up in (None: the block's frame), and the name.
+Root = tuple[Mapping[str, object] | None, str]
+#: Reaches a value that has no content by the code that made it: (root, its name for inputs, value) -> label.
+Opaque = Callable[[Root, str, object], str]
+
+
 class Reach:
     """Collects the inputs of one block.
 
@@ -131,8 +137,12 @@ class Reach:
     Every method may raise :class:`FingerprintError` with a path that names the culprit.
     """
 
-    def __init__(self, home: Mapping[str, object], loaded: Collection[str] | None = None) -> None:
+    def __init__(
+        self, home: Mapping[str, object], loaded: Collection[str] | None = None, paths: Opaque | None = None
+    ) -> None:
         self._loaded = loaded
+        self._paths = paths
+        self._root: Root = (None, "")  # the name through which everything is reached just now
         self.inputs: dict[tuple[Kind, str], Input] = {}
         self.objects: dict[str, object] = {}
         self.docs_matter = False
@@ -170,6 +180,22 @@ class Reach:
                 for attribute in attributes
             )
         return self._value(name, value)
+
+    def read_name(self, root: Root, name: str, value: object, chains: tuple[Chain, ...]) -> str:
+        """Like :meth:`read`, for a value that is found through a variable."""
+        before, self._root = self._root, root
+        try:
+            return self.read(name, value, chains)
+        finally:
+            self._root = before
+
+    def content(self, name: str, value: object) -> None:
+        """Let the content of a value count if it has any."""
+        if name and ("value", name) not in self.inputs:
+            try:
+                self._add_value(name, fingerprint(value, self.label, name=name), describe(value))
+            except FingerprintError:
+                return
 
     def unbound(self, name: str) -> str:
         """A name that is read and bound nowhere."""
@@ -211,7 +237,12 @@ class Reach:
         known = self._values.get(name)
         if known is not None and known[0] is value:
             return known[1]
-        label = self._add_value(name, fingerprint(value, self.label, name=name), describe(value))
+        try:
+            label = self._add_value(name, fingerprint(value, self.label, name=name), describe(value))
+        except FingerprintError:
+            if self._paths is None:
+                raise
+            label = self._paths(self._root, name, value)
         self._values.setdefault(name, (value, label))
         return label
 
@@ -316,7 +347,9 @@ class Reach:
         if value is _MISSING:
             value = getattr(module, attribute, _MISSING)
         path = self._path(vars(module), attribute)
-        return self.unbound(path) if value is _MISSING else self.read(path, value, (rest,))
+        if value is _MISSING:
+            return self.unbound(path)
+        return self.read_name((vars(module), attribute), path, value, (rest,))
 
     def _replaced(self, module: types.ModuleType, chain: Chain) -> str:
         """The label of a local function that was put in place of a library's own."""
@@ -338,7 +371,7 @@ class Reach:
             for attribute in sorted(vars(module)):
                 if attribute not in _IMPORT_SYSTEM:
                     path = self._path(vars(module), attribute)
-                    bound = self.read(path, vars(module)[attribute], ((),))
+                    bound = self.read_name((vars(module), attribute), path, vars(module)[attribute], ((),))
                     self._add("module", path, _digest([bound]), bound)
         return f"module {name}"
 
@@ -388,7 +421,12 @@ class Reach:
         return label
 
     def _content(self, name: str, value: object) -> str:
-        return fingerprint(value, self.label, name=name)
+        try:
+            return fingerprint(value, self.label, name=name)
+        except FingerprintError:
+            if self._paths is None:
+                raise
+            return self._paths(self._root, name, value)
 
     @staticmethod
     def _global_reads(namespace: Mapping[str, object], known: CodeFacts) -> dict[str, tuple[Chain, ...]]:
@@ -418,7 +456,7 @@ class Reach:
         value = namespace.get(name, _MISSING)
         path = self._path(namespace, name)
         if value is not _MISSING:
-            return self.read(path, value, chains)
+            return self.read_name((namespace, name), path, value, chains)
         return "builtin" if name in _BUILTINS else self.unbound(path)
 
     def _cell(self, name: str, cell: types.CellType, chains: tuple[Chain, ...]) -> str:
@@ -460,12 +498,15 @@ class Reach:
 
     def _held(self, name: str, value: object) -> str:
         """What a library's object holds: the program's definitions count; state of its own may have no content."""
+        paths, self._paths = self._paths, None
         try:
             return self.read(name, value, ((),))
         except FingerprintError:
             if isinstance(value, (types.FunctionType, types.MethodType, type)):
                 raise
             return f"opaque {type(value).__qualname__}"
+        finally:
+            self._paths = paths
 
     # -- classes ---------------------------------------------------------------------------
 
