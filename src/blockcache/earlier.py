@@ -301,6 +301,31 @@ def callers(frame: types.FrameType) -> tuple[Ran, ...]:
     return tuple(found)
 
 
+def cells(frame: types.FrameType) -> tuple[Ran, ...]:
+    """What ran in the cells of a notebook before the one that the block stands in."""
+    try:
+        ran = hosts.executed(frame) or ()
+    except LookupError:  # the host does not tell
+        return ()
+    texts = [cell.text for cell in ran if not cell.current]
+    # A cell that ran again sets once more what it has set.
+    statements = _of_cells(tuple(reversed(dict.fromkeys(reversed(texts)))))
+    return (Ran("cells", lambda: frame.f_globals, statements),) if statements else ()
+
+
+@functools.lru_cache(maxsize=8)
+def _of_cells(texts: tuple[str, ...]) -> tuple[ast.stmt, ...]:
+    return tuple(statement for text in texts for statement in _of_cell(text))
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_cell(text: str) -> tuple[ast.stmt, ...]:
+    try:
+        return tuple(with_deep_recursion(lambda: ast.parse(text)).body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+
+
 def _names_of(frame: types.FrameType) -> Mapping[str, object]:
     if frame.f_code.co_flags & 1:  # CO_OPTIMIZED: a function
         return Overlay(frame.f_locals, frame.f_globals)

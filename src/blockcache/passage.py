@@ -18,9 +18,10 @@ from blockcache.analysis import Block, analyse
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint.bare import bare_block, left_at_end
-from blockcache.frames import Entry, Namespace, Skip, locate
+from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Lookup, Manifest, Miss, Provenance
+from blockcache.paths import Paths
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore
 from blockcache.texts import texts_of
@@ -128,11 +129,12 @@ class Passage:
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
-        ran = functools.cache(functools.partial(earlier.callers, self.frame))
+        paths = Paths(self.frame, functools.partial(_locate, self.frame))
+        ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
             local = frozenset() if in_module else frozenset(name for name in kept if self.namespace.is_local(name))
-            self.upstream = key.Upstream(kept, local, self.namespace.globals, ran)
+            self.upstream = key.Upstream(kept, local, self.namespace.globals, ran, paths)
             self.built = key.build(self.block, self.upstream, self.demands)
             read_by_helpers = [i.name for i in self.built.key.inputs if i.kind == "value" and i.name in self.set_aside]
             if not read_by_helpers:
@@ -248,7 +250,7 @@ class Passage:
             elif type(value) in (list, tuple, set, frozenset):
                 todo += list(value)[:_LONGEST_PATH]  # type: ignore[call-overload]
             elif type(value) is dict:
-                todo += list(value.values())[:_LONGEST_PATH]  # type: ignore[attr-defined]
+                todo += list(value.values())[:_LONGEST_PATH]
         return found
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
@@ -286,7 +288,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
-        changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built.key, self.loaded)
+        changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
         if changed:
             # A hit would lose the change. Restoring it into the same object is not there yet.
             names = ", ".join(sorted(changed))
@@ -468,6 +470,14 @@ class Passage:
         )
 
 
+def _ran(frame: FrameType) -> tuple[earlier.Ran, ...]:
+    return (*earlier.callers(frame), *earlier.cells(frame))
+
+
+def _locate(frame: FrameType) -> Located | None:
+    return locate(frame, lambda: hosts.source(frame))
+
+
 def place_of(frame: FrameType) -> Place:
     """Where the code of ``frame`` stands; asked once for a block."""
     known = _examined.get((id(frame.f_code), frame.f_lasti))
@@ -489,7 +499,7 @@ def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Setti
     folder = os.path.join(settings.store_path(chosen, place.folder), ".index")
     block = index.recall(folder, code, offset)
     if block is None:
-        located = locate(frame, hosts.source(frame))
+        located = _locate(frame)
         block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
         if located is not None and chosen.mode not in ("readonly", "frozen"):
             index.remember(folder, code, offset, block)

@@ -122,6 +122,12 @@ class _Library(NamedTuple):
 _library: dict[int, _Library] = {}
 
 
+#: The namespace that a name is looked up in (None: the block's frame), and the name.
+Root = tuple[Mapping[str, object] | None, str]
+#: Reaches a value that has no content by the code that made it: (root, its name for inputs, value) -> label.
+Opaque = Callable[[Root, str, object], str]
+
+
 class Reach:
     """Collects the inputs of one block.
 
@@ -163,11 +169,14 @@ class Reach:
         pin: Callable[[str], str | None] | None = None,
         ignored: tuple[type, ...] = (),
         ignored_names: Collection[str] = (),
+        paths: Opaque | None = None,
     ) -> None:
-        self._loaded = loaded
         self._pin = pin
         self._ignored = ignored
         self._ignored_names = ignored_names
+        self._loaded = loaded
+        self._paths = paths
+        self._root: Root = (None, "")  # the name through which everything is reached just now
         self.inputs: dict[tuple[Kind, str], Input] = {}
         self.objects: dict[str, object] = {}
         self.uses: set[str] = set()
@@ -218,6 +227,22 @@ class Reach:
     def ignore(self, name: str, value: object) -> str:
         """A value that the user says is no input; that it is ignored can be seen in the key."""
         return self._add_value(name, "ignored", f"{type(value).__qualname__}, ignored")
+
+    def read_name(self, root: Root, name: str, value: object, chains: tuple[Chain, ...]) -> str:
+        """Like :meth:`read`, for a value that is found through a variable."""
+        before, self._root = self._root, root
+        try:
+            return self.read(name, value, chains)
+        finally:
+            self._root = before
+
+    def content(self, name: str, value: object) -> None:
+        """Let the content of a value count if it has any."""
+        if name and ("value", name) not in self.inputs:
+            try:
+                self._add_value(name, fingerprint(value, self.label, name=name, ignored=self._ignored), describe(value))
+            except FingerprintError:
+                return
 
     def unbound(self, name: str) -> str:
         """A name that is read and bound nowhere."""
@@ -286,7 +311,12 @@ class Reach:
         known = self._values.get(name)
         if known is not None and known[0] is value:
             return known[1]
-        label = self._add_value(name, self._content(name, value), describe(value))
+        try:
+            label = self._add_value(name, fingerprint(value, self.label, name=name, ignored=self._ignored), describe(value))
+        except FingerprintError:
+            if self._paths is None:
+                raise
+            label = self._paths(self._root, name, value)
         self._values.setdefault(name, (value, label))
         return label
 
@@ -431,7 +461,9 @@ class Reach:
         if value is _MISSING:
             value = getattr(module, attribute, _MISSING)
         path = self._path(vars(module), attribute)
-        return self.unbound(path) if value is _MISSING else self.read(path, value, (rest,))
+        if value is _MISSING:
+            return self.unbound(path)
+        return self.read_name((vars(module), attribute), path, value, (rest,))
 
     def _end_of_chain(self, module: types.ModuleType, chain: Chain) -> str:
         """What an attribute chain into a library leads to: any of it may have been replaced by the program."""
@@ -463,7 +495,7 @@ class Reach:
             for attribute in sorted(vars(module)):
                 if attribute not in _IMPORT_SYSTEM:
                     path = self._path(vars(module), attribute)
-                    bound = self.read(path, vars(module)[attribute], ((),))
+                    bound = self.read_name((vars(module), attribute), path, vars(module)[attribute], ((),))
                     self._add("module", path, _digest([bound]), bound)
         return f"module {name}"
 
@@ -514,7 +546,12 @@ class Reach:
         return label
 
     def _content(self, name: str, value: object) -> str:
-        return fingerprint(value, self.label, name=name, ignored=self._ignored)
+        try:
+            return fingerprint(value, self.label, name=name, ignored=self._ignored)
+        except FingerprintError:
+            if self._paths is None:
+                raise
+            return self._paths(self._root, name, value)
 
     @staticmethod
     def _global_reads(namespace: Mapping[str, object], known: CodeFacts) -> dict[str, tuple[Chain, ...]]:
@@ -544,7 +581,7 @@ class Reach:
         value = namespace.get(name, _MISSING)
         path = self._path(namespace, name)
         if value is not _MISSING:
-            return self.read(path, value, chains)
+            return self.read_name((namespace, name), path, value, chains)
         return self.builtin_name(path, name, chains)
 
     def _cell(self, name: str, cell: types.CellType, chains: tuple[Chain, ...]) -> str:
@@ -585,12 +622,15 @@ class Reach:
 
     def _held(self, name: str, value: object) -> str:
         """What a library's object holds: the program's definitions count; state of its own may have no content."""
+        paths, self._paths = self._paths, None
         try:
             return self.read(name, value, ((),))
         except FingerprintError:
             if isinstance(value, (types.FunctionType, types.MethodType, type)):
                 raise
             return f"opaque {type(value).__qualname__}"
+        finally:
+            self._paths = paths
 
     # -- classes ---------------------------------------------------------------------------
 
