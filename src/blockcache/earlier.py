@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import xxhash
 
+from blockcache import hosts
 from blockcache.analysis.canonical import canonical_digest
 from blockcache.analysis.effects import before, changes, compiled, function_body, later
 from blockcache.analysis.vocabulary import dotted
@@ -289,6 +290,8 @@ def callers(frame: types.FrameType) -> tuple[Ran, ...]:
     at: types.FrameType | None = frame
     while at is not None:
         code = at.f_code
+        if at is not frame and at.f_back is None and code.co_filename == "<string>":
+            break  # `python -c`: how a worker process was started
         known = _before.get((id(code), at.f_lasti))
         if known is None:
             statements = _statements_before(code, at)

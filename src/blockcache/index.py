@@ -41,6 +41,7 @@ def recall(folder: str, code: CodeType, offset: int) -> Block | None:
             imports=tuple(ImportRef(*ref) for ref in raw["imports"]),
             dynamic=tuple((what, line) for what, line in raw["dynamic"]),
             reads_doc=raw["reads_doc"],
+            texts=tuple(raw["texts"]),
             file=code.co_filename,
             line=raw["line"],
             end_line=raw["end_line"],

@@ -21,6 +21,7 @@ from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Lookup, Manifest, Miss, Provenance
+from blockcache.opaque import files_behind
 from blockcache.paths import Paths
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore
@@ -225,7 +226,11 @@ class Passage:
         self.drawn = generators.digests()
         try:
             self.recorder = discovered.Recorder(
-                codes=self._codes(), texts=self._texts(), ignore=(self._store_path,), memo=self._memo
+                codes=self._codes(),
+                texts=self._texts(),
+                constants=self.block.texts,
+                ignore=(self._store_path,),
+                memo=self._memo,
             )
             self.recorder.start()
         except Exception as error:
@@ -247,6 +252,8 @@ class Passage:
             value = todo.pop()
             if isinstance(value, (str, bytes, os.PathLike)):
                 found.append(value)
+            elif behind := files_behind(value):
+                found += behind
             elif type(value) in (list, tuple, set, frozenset):
                 todo += list(value)[:_LONGEST_PATH]  # type: ignore[call-overload]
             elif type(value) is dict:
@@ -377,6 +384,9 @@ class Passage:
         if self.entry.as_name is not None:
             bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
         self.namespace.assign(bound, hit.manifest.deleted)
+        # A block around this one depends on what this one would have read.
+        declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
+        discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)
         if hit.states:
             generators.restore(hit.states)
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)

@@ -79,6 +79,8 @@ class Block:
         Functions that reach names which the code does not show, with their lines.
     reads_doc
         Docstrings or annotations may be looked at.
+    texts
+        The text constants in the body, which may name files.
     file, line, end_line, source
         The whole statement.
     """
@@ -91,6 +93,7 @@ class Block:
     imports: tuple[ImportRef, ...]
     dynamic: tuple[tuple[str, int], ...]
     reads_doc: bool
+    texts: tuple[str, ...]
     file: str
     line: int
     end_line: int
@@ -163,11 +166,17 @@ def _analyse(located: LocatedBlock, code: CodeType) -> Block:
         imports=tuple(ref._replace(name=run(ref.name)) for ref in facts.imports),
         dynamic=tuple(facts.dynamic),
         reads_doc=facts.reads_doc,
+        texts=_texts(written),
         file=code.co_filename,
         line=node.lineno,
         end_line=node.end_lineno or node.lineno,
         source=located.source,
     )
+
+
+def _texts(body: list[ast.stmt]) -> tuple[str, ...]:
+    constants = (n.value for statement in body for n in ast.walk(statement) if isinstance(n, ast.Constant))
+    return tuple(sorted({value for value in constants if isinstance(value, str)}))
 
 
 def _body(node: ast.With, item: int) -> list[ast.stmt]:

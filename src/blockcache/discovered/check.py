@@ -21,7 +21,6 @@ UNREADABLE = "unreadable"
 
 #: Variables that differ from session to session and say nothing about the work; they count when read by name.
 _VOLATILE = frozenset(
-    # fmt: off
     {
         "_",
         "COLUMNS",
@@ -53,7 +52,6 @@ _VOLATILE = frozenset(
         "XDG_SESSION_ID",
         "XDG_VTNR",
     }
-    # fmt: on
 )
 _VOLATILE_FAMILIES = ("BLOCKCACHE_", "COV_", "GPG_", "ITERM_", "KITTY_", "KONSOLE_", "SSH_", "VSCODE_", "VTE_")
 
@@ -81,14 +79,16 @@ def of_names_at(name: str) -> str:
         return "directory" if os.path.isdir(place) else "file" if os.path.exists(place) else files.ABSENT
     if name.endswith(LISTING):
         return files.listing(name.removesuffix(LISTING))
-    pattern = name.removesuffix(GLOB)
+    return files.listing(*split_glob(name.removesuffix(GLOB)))
+
+
+def split_glob(pattern: str) -> tuple[str, str]:
+    """The folder before a pattern's first wildcard, and the rest."""
     base, _, rest = pattern.rpartition(os.sep)
     while files.has_wildcard(base):
         base, _, first = base.rpartition(os.sep)
         rest = os.path.join(first, rest)
-    if not base:
-        base = os.sep if pattern.startswith(os.sep) else os.curdir
-    return files.listing(base, rest)
+    return base or (os.sep if pattern.startswith(os.sep) else os.curdir), rest
 
 
 def is_content(name: str) -> bool:

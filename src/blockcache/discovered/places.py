@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
+import stat as modes
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 from blockcache.fingerprint.modules import origin_of_file
+from blockcache.model import Stat
+
+# The builtin: `os.stat` itself is watched.
+_os_stat = os.stat
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: Of the system or of the installation: programs are not expected to keep data there.
@@ -35,7 +41,13 @@ _STATEMENT = re.compile(
 )
 _LONGEST_NAME = 1_000
 _LONGEST_TEXT = 20_000
+_LONGEST_STATEMENT = 1_000_000
 _MOST_FOLDERS = 10_000
+#: In one value.
+_MOST_TEXTS = 100_000
+_MOST_PAIRS = 2_000
+#: What :func:`stat` says of a folder.
+FOLDER = Stat(-1, -1, -1, -1)
 
 _settled: dict[str, bool] = {}
 
@@ -56,6 +68,8 @@ def is_settled(path: str) -> bool:
 
 def is_temporary(path: str) -> bool:
     """Whether an absolute path lies in the folder for temporary files."""
+    import tempfile  # what it imports would cost every start of a program
+
     return path.startswith(tempfile.gettempdir() + os.sep)
 
 
@@ -96,6 +110,11 @@ class Caller:
     def is_import(self) -> bool:
         """Whether the import machinery asked."""
         return bool(self.through) and self.through[0].f_code.co_filename.startswith("<frozen importlib")
+
+    @property
+    def is_metadata(self) -> bool:
+        """Whether `importlib.metadata` asked, which lists every folder on ``sys.path``."""
+        return any("/importlib/metadata/" in f.f_code.co_filename for f in self.through)
 
     @property
     def runs_a_file(self) -> bool:
@@ -141,7 +160,7 @@ def names_in(text: str, *, is_name: bool) -> Iterator[tuple[str, bool]]:
     is_name
         Whether the text was given where a path is expected; else it must look like one.
     """
-    if len(text) > _LONGEST_TEXT or "\0" in text:
+    if len(text) > (_LONGEST_STATEMENT if is_name else _LONGEST_TEXT) or "\0" in text:
         return
     if (
         len(text) <= _LONGEST_NAME
@@ -153,3 +172,68 @@ def names_in(text: str, *, is_name: bool) -> Iterator[tuple[str, bool]]:
     if "'" in text or '"' in text:
         for match in _QUOTED.finditer(text):
             yield match[1] or match[2], _SQL_TARGET.search(text, 0, match.start()) is not None
+
+
+def stat(path: str) -> Stat | None:
+    """What is at a path, :data:`FOLDER` for a folder, None for nothing; never raises."""
+    try:
+        found = _os_stat(path)
+    except (OSError, ValueError):
+        return None
+    if modes.S_ISDIR(found.st_mode):
+        return FOLDER
+    return Stat(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+
+
+def is_file(name: str) -> bool:
+    """Whether there is something that is not a folder."""
+    return stat(name) not in (None, FOLDER)
+
+
+def is_program(path: str) -> bool:
+    """Whether a path lies in a folder of programs."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.path.dirname(path) in folders
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """Texts and paths in a value and in the plain containers that it consists of."""
+    todo, count = [value], 0
+    while todo and count < _MOST_TEXTS:
+        count += 1
+        item = todo.pop()
+        if isinstance(item, (str, bytes)) or hasattr(type(item), "__fspath__"):
+            try:
+                yield os.fsdecode(item)  # type: ignore[arg-type]
+            except (TypeError, UnicodeError):
+                continue
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            todo += item
+        elif isinstance(item, dict):
+            todo += item.values()
+
+
+def files_behind(values: Iterable[object]) -> Iterator[str]:
+    """Names of the files behind values that have one open: files, sqlite connections, HDF5 files."""
+    sqlite3, h5py = sys.modules.get("sqlite3"), sys.modules.get("h5py")
+    for value in values:
+        if hasattr(value, "readable") and hasattr(value, "fileno"):
+            name = getattr(value, "name", None)
+            if isinstance(name, str) and not name.startswith("<"):
+                yield name
+        elif sqlite3 is not None and isinstance(value, sqlite3.Connection):
+            cursor = sqlite3.Cursor(value)  # the connection's own factories may return anything
+            cursor.row_factory = None
+            with contextlib.suppress(sqlite3.Error):  # closed, or of another thread
+                yield from [file for _, _, file in cursor.execute("PRAGMA database_list") if file]
+        elif h5py is not None and isinstance(value, h5py.HLObject) and value:
+            yield os.fsdecode(value.file.filename)
+
+
+def pairs(values: object) -> list[str]:
+    """Names of files in folders, of the folders and the names among the texts in ``values``."""
+    texts = [text for text in texts_of(values) if len(text) <= _LONGEST_NAME and "\n" not in text]
+    folders = [text for text in texts if stat(text) == FOLDER]
+    names = [text for text in texts if "." in text and not os.path.isabs(text)]
+    every = (os.path.join(folder, name) for folder in folders for name in names)
+    return list(itertools.islice(every, _MOST_PAIRS))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat as modes
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 
@@ -15,17 +13,11 @@ from blockcache.discovered import check, places
 from blockcache.errors import FingerprintError
 from blockcache.model import Input, Stat
 
-# The builtin: `os.stat` itself is watched.
-_os_stat = os.stat
-#: Of names that code gives as constants and upstream values, and of pairs of a folder and a name among them.
-_MOST_TEXTS = 100_000
-_MOST_PAIRS = 2_000
 _MOST_CLASSES = 10_000
 #: Beyond, the run is not saved: a manifest of so many lines would cost more than it spares.
 _MOST_READS = 200_000
 #: `inspect.CO_OPTIMIZED`, without importing it.
 _IS_FUNCTION = 1
-_FOLDER = Stat(-1, -1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +121,11 @@ class Recorder:
             self.guess(self._constants)
             for code in self.codes:
                 self.ran(code)
-            for value in self._texts:
-                self._behind(value)
+            for name in places.files_behind(self._texts):
+                self.read(name, opened=True)
             if not has_calls:
                 self.guess(self._texts)
-                self._pairs()
+                self.guess(places.pairs((self._texts, self._constants)))
         except BaseException:
             watch.end(self)
             raise
@@ -159,11 +151,11 @@ class Recorder:
         if known is None or (opened and not known.opened):
             if self._ignores(path) or self._is_inside_own(path):
                 return
-            if path not in self._written or _stat(path) == self._written[path]:  # else the body reads what it wrote
-                found = _stat(path)
-                if found == _FOLDER:
-                    if opened:
-                        self._read_below(name)
+            if (
+                path not in self._written or places.stat(path) == self._written[path]
+            ):  # else the body reads what it wrote
+                found = places.stat(path)
+                if found == places.FOLDER:
                     return
                 if found is not None and self._is_own_temporary(path, found):
                     return
@@ -180,7 +172,7 @@ class Recorder:
         """Project code asked the file system about a name."""
         cwd = os.getcwd()
         path = os.path.join(cwd, name)
-        if _stat(path) != _FOLDER:
+        if places.stat(path) != places.FOLDER:
             self.read(name, opened=False)
         elif not self._ignores(os.path.join(path, "")) and not self._is_inside_own(os.path.join(path, "")):
             self._note_names(name.removeprefix("./"), check.EXISTS)
@@ -189,20 +181,21 @@ class Recorder:
         """A file is about to be written, replaced or removed."""
         path = os.path.join(os.getcwd(), name.removeprefix("./"))
         if path not in self._written and not self._ignores(path) and not places.is_bytecode(path):
-            before = self._written.setdefault(path, _stat(path))
+            before = self._written.setdefault(path, places.stat(path))
             if before is None:
                 self._made.add(path)
 
     def listed(self, name: str, kind: str) -> None:
         """A folder is about to be listed, or a glob to be expanded; ``kind`` is the end of the input's name."""
-        path = os.path.join(os.getcwd(), name, "")
-        if (kind == check.LISTING and self._ignores(path)) or self._is_inside_own(path):
+        base = name if kind == check.LISTING else check.split_glob(name)[0]
+        path = os.path.join(os.getcwd(), base, "")
+        if self._ignores(path) or self._is_inside_own(path):
             return
         self._note_names(name.removeprefix("./") or os.curdir, kind)
 
     def given(self, value: object, *, writes: bool = False) -> None:
         """A reader or writer of files was given ``value``: a name, glob, URL, statement of SQL, or a list of these."""
-        for text in _texts_of(value):
+        for text in places.texts_of(value):
             where = places.url(text)
             if where is not None:
                 self.clause(f"reads {where}")
@@ -218,15 +211,17 @@ class Recorder:
                 elif files.has_wildcard(name) and not exists:
                     if "/" in name or "." in name:
                         self._read_glob(name)
+                elif os.path.isdir(name):
+                    self._read_below(name)
                 elif exists or is_whole:  # else a text in a statement
                     self.read(name, opened=True)
 
     def guess(self, values: object, *, may_write: bool = False) -> bool:
         """Whether ``values`` (texts that code has or hands on) name existing files, which then count as read."""
         found = False
-        for text in _texts_of(values):
+        for text in places.texts_of(values):
             for name, is_target in places.names_in(text, is_name=False):
-                if not is_target and _is_file(name) and not name.endswith((".py", ".pyc")):
+                if not is_target and places.is_file(name) and not name.endswith((".py", ".pyc")):
                     self.read(name, opened=False)
                     found = True
                 if is_target or may_write:
@@ -245,9 +240,8 @@ class Recorder:
         self.clause("reads the whole environment")
 
     def variable_set(self, name: str) -> None:
-        """An environment variable is set or deleted."""
+        """An environment variable is set or deleted: the body does not read it from outside from now on."""
         self._set.add(name)
-        self.clause(f"sets the environment variable {name}")
 
     def clause(self, text: str) -> None:
         """Something happens that cannot be checked."""
@@ -257,11 +251,12 @@ class Recorder:
         """A program runs, in ``folder``: files that its arguments name count as read, or written if it changes them."""
         self.clause(f"runs `{os.path.basename(words[0])}`")
         self._attributes.add("write")  # it may write any of them
-        for word in words:
-            for name in {word, word.partition("=")[2], word.lstrip("<>")}:
+        for before, word in zip(("", *words), words, strict=False):
+            for name in {word, word.partition("=")[2]} - {""}:
                 place = os.path.join(folder, name)
-                may_be = "/" in name and "." in name and not name.startswith("-") and len(name.split()) == 1
-                if name and not _is_program(place) and (_is_file(place) or (may_be and places.url(name) is None)):
+                looks_so = "/" in name and "." in name and not name.startswith("-") and len(name.split()) == 1
+                is_named = places.is_file(place) or (looks_so and places.url(name) is None)
+                if (is_named or before.endswith(">")) and not places.is_program(place):
                     self.read(place, opened=False)
 
     def resolves(self, port: str) -> None:
@@ -277,6 +272,21 @@ class Recorder:
         """Unpickling looked up a class or function."""
         if len(self._classes) < _MOST_CLASSES:
             self._classes.setdefault((module, name))
+
+    def absorb(self, found: Input) -> None:
+        """A block inside this one was skipped, for which ``found`` was an input."""
+        name = found.name
+        if found.kind == "env":
+            if name == check.ALL_NAMES:
+                self.all_variables()
+            else:
+                self.variable(name, os.environ.get(name))
+        elif found.kind == "file":
+            for kind in (check.LISTING, check.GLOB, check.EXISTS):
+                if name.endswith(kind):
+                    self._note_names(name.removesuffix(kind), kind)
+                    return
+            self.given(name)
 
     def ran(self, code: CodeType) -> None:
         """Code of the project runs: a function's constants may name files; a module's are those of the whole file."""
@@ -345,35 +355,6 @@ class Recorder:
         for name in glob.glob(pattern, recursive=True):
             self.read(name, opened=True)
 
-    # -- where calls cannot be watched ---------------------------------------------------------
-
-    def _behind(self, value: object) -> None:
-        """The file behind an upstream value that has one open."""
-        name = getattr(value, "name", None) if hasattr(value, "readable") and hasattr(value, "fileno") else None
-        if isinstance(name, str) and not name.startswith("<"):
-            self.read(name, opened=True)
-        sqlite3 = sys.modules.get("sqlite3")
-        if sqlite3 is not None and isinstance(value, sqlite3.Connection):
-            cursor = sqlite3.Cursor(value)  # the class itself: the connection's own factories may return anything
-            cursor.row_factory = None
-            for _, _, file in cursor.execute("PRAGMA database_list").fetchall():
-                if file:
-                    self.read(file, opened=True)
-        h5py = sys.modules.get("h5py")
-        if h5py is not None and isinstance(value, h5py.HLObject) and value:
-            self.read(value.file.filename, opened=True)
-
-    def _pairs(self) -> None:
-        """Names in folders, of the folders and names among the texts."""
-        texts = [
-            t for t in _texts_of((self._texts, self._constants)) if len(t) < 1_000 and "\n" not in t and "\0" not in t
-        ]
-        folders = [t for t in texts if os.path.isdir(t)]
-        names = [t for t in texts if "." in t and not os.path.isabs(t)]
-        pairs = ((folder, name) for folder in folders for name in names)
-        for (folder, name), _ in zip(pairs, range(_MOST_PAIRS), strict=False):
-            self.guess(os.path.join(folder, name))
-
     def _note_attributes(self, code: CodeType) -> None:
         self._attributes.update(code.co_names)
         for constant in code.co_consts:
@@ -386,10 +367,10 @@ class Recorder:
         inputs: dict[tuple[str, str], Input] = {}
         stats: dict[str, Stat] = {}
         conflicts = dict(self._troubles)
-        written = {path for path, before in self._written.items() if _stat(path) != before}
-        has_writer = any(map(places.is_writing, self._attributes))
+        written = {path for path, before in list(self._written.items()) if places.stat(path) != before}
+        has_writer = any(map(places.is_writing, list(self._attributes)))
         for read in list(self._reads.values()):
-            now = _stat(read.path)
+            now = places.stat(read.path)
             names = read.names if any(not os.path.isabs(n) for n in read.names) else read.names | read.derived
             if read.stat is None and now is not None:
                 written.add(read.path)  # it came into being while the body ran
@@ -409,7 +390,7 @@ class Recorder:
             except FingerprintError:
                 self.clause(f"reads {min(names)}, which cannot be read again")
                 continue
-            if _stat(read.path) != now:
+            if places.stat(read.path) != now:
                 conflicts[f"{min(names)} was read, and changed while the block ran"] = None
             for name in names:
                 inputs["file", name] = Input("file", name, digest)
@@ -434,29 +415,9 @@ class Recorder:
         )
 
     def _is_left(self, path: str) -> bool:
-        """Whether a file that the body made is still there, or one that it removed was there before."""
-        now = _stat(path)
-        return now != _FOLDER and (now is not None or self._written.get(path) not in (None, _FOLDER))
-
-
-def _stat(path: str) -> Stat | None:
-    """What is at a path, :data:`_FOLDER` for a folder."""
-    try:
-        found = _os_stat(path)
-    except (OSError, ValueError):
-        return None
-    if modes.S_ISDIR(found.st_mode):
-        return _FOLDER
-    return Stat(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
-
-
-def _is_file(name: str) -> bool:
-    return _stat(name) not in (None, _FOLDER)
-
-
-def _is_program(path: str) -> bool:
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.path.dirname(path) in folders
+        """Whether a file that the body made is still there, or what it removed was there before."""
+        now = places.stat(path)
+        return now != places.FOLDER and (now is not None or self._written.get(path) is not None)
 
 
 def _names_digest(name: str) -> str:
@@ -464,20 +425,3 @@ def _names_digest(name: str) -> str:
         return check.of_names_at(name)
     except FingerprintError:
         return check.UNREADABLE
-
-
-def _texts_of(value: object) -> Iterator[str]:
-    """Texts and paths in a value and in the plain containers that it consists of."""
-    todo, count = [value], 0
-    while todo and count < _MOST_TEXTS:
-        count += 1
-        item = todo.pop()
-        if isinstance(item, (str, bytes)) or hasattr(type(item), "__fspath__"):
-            try:
-                yield os.fsdecode(item)  # type: ignore[arg-type]
-            except (TypeError, UnicodeError):
-                continue
-        elif isinstance(item, (list, tuple, set, frozenset)):
-            todo += item
-        elif isinstance(item, dict):
-            todo += item.values()

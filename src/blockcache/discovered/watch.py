@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from blockcache.discovered import check, places
@@ -18,6 +18,7 @@ from blockcache.discovered.places import Caller
 
 if TYPE_CHECKING:
     from blockcache.discovered.recorder import Recorder
+    from blockcache.model import Input
 
 _recorders: tuple[Recorder, ...] = ()
 _lock = threading.RLock()
@@ -64,6 +65,23 @@ def tell(what: Callable[[Recorder], object]) -> None:
             recorder.trouble(error)
 
 
+def absorb(inputs: Iterable[Input], untracked: Iterable[str] = ()) -> None:
+    """Tell the blocks around one that is skipped what that one depends on: its body does not run and show it.
+
+    Parameters
+    ----------
+    inputs
+        Its inputs of the kinds ``file`` and ``env``, discovered and declared; others are passed over.
+    untracked
+        What it does that cannot be checked.
+    """
+    if _recorders:
+        for found in inputs:
+            tell(lambda r: r.absorb(found))  # noqa: B023 - called at once
+        for clause in untracked:
+            tell(lambda r: r.clause(clause))  # noqa: B023
+
+
 def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     if not _recorders:
         return
@@ -84,7 +102,7 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
 #: What reads sources to show them.
 _SHOWS = ("linecache.py", "tokenize.py", "inspect.py", "traceback.py", "warnings.py")
 #: What opens names that are relative to a descriptor, which the event does not tell.
-_RELATIVE_TO_DESCRIPTORS = {"_rmtree_safe_fd", "_rmtree_safe_fd_step", "_rmtree_unsafe", "_fwalk"}
+_RELATIVE_TO_DESCRIPTORS = {"rmtree", "_rmtree_safe_fd", "_rmtree_safe_fd_step", "_rmtree_unsafe", "_fwalk"}
 _WORKER_STARTERS = (
     "popen_fork.py",
     "popen_spawn_posix.py",
@@ -97,6 +115,8 @@ _WORKER_STARTERS = (
 def _open(caller: Caller, path: object, _mode: object, flags: int) -> None:
     if not isinstance(path, (str, bytes)):
         _worker(caller)  # the descriptor of a pipe
+        return
+    if caller.is_metadata:
         return
     name = os.fsdecode(path)
     if caller.is_import and name.endswith((".py", ".pyc", ".so")):
@@ -131,6 +151,11 @@ def _written(_caller: Caller, path: object, *_rest: object) -> None:
         tell(lambda r: r.write(name))
 
 
+def _removed(caller: Caller, path: object, *rest: object) -> None:
+    if rest[-1] in (-1, None):  # else relative to a descriptor
+        _written(caller, path)
+
+
 def _renamed(caller: Caller, source: object, target: object, *_rest: object) -> None:
     _written(caller, source)
     _written(caller, target)
@@ -141,9 +166,9 @@ def _linked(caller: Caller, _source: object, target: object, *_rest: object) -> 
 
 
 def _listed(caller: Caller, path: object = None) -> None:
-    if caller.is_import or isinstance(path, int) or caller.functions & _RELATIVE_TO_DESCRIPTORS:
+    if caller.is_import or caller.is_metadata or isinstance(path, int) or caller.functions & _RELATIVE_TO_DESCRIPTORS:
         return
-    if caller.went_through("glob.py", "pathlib.py", "_local.py") and not caller.functions & {"iterdir", "walk"}:
+    if caller.went_through("glob.py") or caller.functions & {"glob", "rglob"}:
         return  # the event of the glob came before
     name = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ""
     tell(lambda r: r.listed(name, check.LISTING))
@@ -226,37 +251,41 @@ def _requested(_caller: Caller, request: object, *_rest: object) -> None:
 
 
 def _ran(caller: Caller, program: object, arguments: object, folder: object = None, *_rest: object) -> None:
-    words = _words(arguments) if arguments else []
-    is_shell = len(words) > 2 and words[1] == "-c" and os.path.basename(words[0]) in ("sh", "bash", "zsh", "dash")
-    if is_shell:
-        words = _words(words[2])
-        while words and "=" in words[0]:  # a variable for the program, perhaps a secret
-            del words[0]
-    elif isinstance(program, (str, bytes, os.PathLike)) and words:
-        words[0] = os.fsdecode(program)
-    if not words:
-        words = _words(program)
     if caller.went_through(*_WORKER_STARTERS):
         _worker(caller)
         return
+    words = _words(arguments) or _words(program)
     base = os.fsdecode(folder) if isinstance(folder, (str, bytes, os.PathLike)) else ""
-    if words:
-        tell(lambda r: r.runs(words, base))
+    if len(words) > 2 and words[1] == "-c" and os.path.basename(words[0]) in ("sh", "bash", "zsh", "dash"):
+        commands = _commands(words[2])
+    else:
+        commands = [words]
+    for command in commands:
+        tell(lambda r: r.runs(command, base))  # noqa: B023 - called at once
 
 
 def _words(command: object) -> list[str]:
-    if isinstance(command, bytes):
-        command = os.fsdecode(command)
-    if isinstance(command, str):
-        import shlex
-
-        try:
-            return shlex.split(command)
-        except ValueError:  # an open quote
-            return command.split()
-    if isinstance(command, os.PathLike):
+    if not command:
+        return []
+    if isinstance(command, (str, bytes, os.PathLike)):
         return [os.fsdecode(command)]
     return [os.fsdecode(word) for word in command]  # type: ignore[attr-defined]
+
+
+def _commands(text: str) -> list[list[str]]:
+    """The commands of a line for the shell, without variables set for them, which may be secret."""
+    import shlex
+
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    commands: list[list[str]] = [[]]
+    with contextlib.suppress(ValueError):  # an open quote
+        for word in lexer:
+            if set(word) <= set("|&;()"):
+                commands.append([])
+            elif commands[-1] or "=" not in word:
+                commands[-1].append(word)
+    return [command for command in commands if command]
 
 
 def _system(caller: Caller, command: object) -> None:
@@ -295,19 +324,22 @@ def _unpickled(_caller: Caller, module: str, name: str) -> None:
     tell(lambda r: r.found_class(module, name))
 
 
-def _variable_set(_caller: Caller, name: object, *_rest: object) -> None:
+def _variable_set(caller: Caller, name: object, *_rest: object) -> None:
     if isinstance(name, (str, bytes)):
         text = os.fsdecode(name)
         tell(lambda r: r.variable_set(text))
+        if caller.is_local:
+            tell(lambda r: r.clause(f"sets the environment variable {text}"))
 
 
 _HANDLERS: dict[str, Callable[..., None]] = {
     "open": _open,
     "os.rename": _renamed,
-    "os.remove": _written,
+    "os.remove": _removed,
+    "os.rmdir": _removed,
+    "os.mkdir": _removed,
     "os.truncate": _written,
-    "os.mkdir": _written,
-    "os.rmdir": _written,
+    "shutil.rmtree": _removed,
     "os.link": _linked,
     "os.symlink": _linked,
     "os.listdir": _listed,
@@ -336,9 +368,11 @@ _HANDLERS: dict[str, Callable[..., None]] = {
 def _after_fork() -> None:
     """Leave a child with nothing recorded, and with a lock that no thread holds which it does not have."""
     global _lock, _recorders
+    _lock = threading.RLock()
+    if not _recorders:
+        return
     from blockcache.discovered import calls, wrappers
 
-    _lock = threading.RLock()
     for recorder in _recorders:
         recorder.trouble(RuntimeError("the process is a copy of the one that it began in"))
     _recorders = ()

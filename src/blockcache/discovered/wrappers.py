@@ -27,6 +27,7 @@ _READERS = (
     ("pyarrow.json", "", r"(read|open)_json"),
     ("pyarrow.feather", "", r"_read_table_internal|read_table|write_feather"),
     ("pyarrow.orc", "ORCFile", r"__init__"),
+    ("pyarrow.orc", "", r"(read|write)_table"),
     ("pyarrow.dataset", "", r"_filesystem_dataset|parquet_dataset|write_dataset"),
     ("pyarrow.parquet", "", r"read_(metadata|schema)|write_metadata"),
     ("pyarrow.parquet.core", "ParquetDataset", r"__init__"),
@@ -39,7 +40,6 @@ _READERS = (
     ("duckdb", "DuckDBPyRelation", r"(to|write)_(csv|parquet)"),
 )
 _NAMES_OF_ARGUMENTS = frozenset(
-    # fmt: off
     {
         "source",
         "sources",
@@ -62,7 +62,6 @@ _NAMES_OF_ARGUMENTS = frozenset(
         "dest",
         "metadata_path",
     }
-    # fmt: on
 )
 #: Libraries that read settings from the environment for the project.
 _CONFIGURERS = re.compile(
@@ -143,22 +142,23 @@ def _reader(class_name: str, name: str, original: Any) -> Any:
     @functools.wraps(call)
     def reader(*arguments: Any, **named: Any) -> Any:
         if watch.is_recording() and not Caller(sys._getframe(1)).is_us:
-            for value in _files(arguments, named):
-                watch.tell(lambda r: r.given(value, writes=writes))  # noqa: B023 - called at once
+            first, others = _files(arguments, named)
+            watch.tell(lambda r: r.given(first, writes=writes))
+            watch.tell(lambda r: r.guess(others, may_write=writes))
         return call(*arguments, **named)
 
     return type(original)(reader) if isinstance(original, (staticmethod, classmethod)) else reader
 
 
-def _files(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Iterator[object]:
-    """The first argument that may name files (`self` and a frame may come before), and those whose names say so."""
-    for value in arguments[:3]:
-        if value and (isinstance(value, (str, bytes, list, tuple)) or hasattr(type(value), "__fspath__")):
-            yield value
-            break
-    for name, value in named.items():
-        if name in _NAMES_OF_ARGUMENTS:
-            yield value
+def _files(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[list[object], list[object]]:
+    """What names files, and what may: parameters of a statement, arguments of unknown names."""
+    first = [value for name, value in named.items() if name in _NAMES_OF_ARGUMENTS]
+    others = [value for name, value in named.items() if name not in _NAMES_OF_ARGUMENTS]
+    for i, value in enumerate(arguments):
+        # `self` and a frame may come before. In this order: an array has no truth value.
+        if (isinstance(value, (str, bytes, list, tuple)) or hasattr(type(value), "__fspath__")) and value:
+            return [value, *first], [*arguments[i + 1 :], *others]
+    return first, others
 
 
 def _stat(original: Any) -> Any:

@@ -125,6 +125,7 @@ def bare_block(code: CodeType, offset: int) -> Block:
         imports=tuple(imports),
         dynamic=tuple(dynamic),
         reads_doc=facts(code).reads_doc,
+        texts=tuple(constant for constant in code.co_consts if isinstance(constant, str)),
         file=code.co_filename,
         line=line,
         end_line=line,
