@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -151,7 +152,7 @@ def build(
     made = _Made(upstream.paths) if upstream.paths is not None else None
     reach = Reach(upstream.globals, loaded, demands.pin, demands.ignored, demands.ignored_names, made)
     if made is not None:
-        made.reach = reach
+        made.reach = weakref.proxy(reach)  # a cycle would keep the block's frame alive
     reach.docs_matter = block.reads_doc
     reach.subclasses_matter = "__subclasses__" in block.source
     for name in sorted(upstream_names(block).union(upstream.bound)):
