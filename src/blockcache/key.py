@@ -178,7 +178,7 @@ def pinning(pin: object) -> Callable[[str], str | None]:
     return lambda name: known.get(normal_name(name), known.get("*", "exact"))
 
 
-def difference(was: object, now: object, upstream: Upstream) -> str:
+def difference(name: str, was: object, now: object, upstream: Upstream) -> str:
     """In a clause, how a value differs from the saved one; empty when it does not."""
     found = []
     for value in (was, now):
@@ -190,7 +190,7 @@ def difference(was: object, now: object, upstream: Upstream) -> str:
         found.append(Key.of(reach.inputs.values()))
     if found[0].digest == found[1].digest:
         return ""
-    before, after = describe(was), describe(now)
+    before, after = describe(was, name), describe(now, name)
     what = f"{before} was saved, {after} this time" if before != after else f"{after} differs"
     return f"{what}; the entry is stale, or the body gives another result each time"
 

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any
 
@@ -20,10 +20,10 @@ from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.fingerprint.values import fingerprint
 from blockcache.frames import Entry, Namespace, Skip, locate
 from blockcache.hosts import Place
-from blockcache.model import Hit, Input, Lookup, Manifest, Miss, Provenance
+from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore
-from blockcache.texts import texts_of
+from blockcache.texts import redacted, texts_of
 
 _MISSING = object()
 #: How multiprocessing calls the main module in a process that it has started.
@@ -136,6 +136,9 @@ class Passage:
                 break
             for name in read_by_helpers:
                 del self.set_aside[name]
+        if self.settings.redact:
+            inputs = redacted(self.built.key.inputs, self.settings.redact)
+            self.built = replace(self.built, key=Key(inputs, self.built.key.digest))
 
     def _declared(self) -> tuple[Input, ...]:
         found: list[Input] = []
@@ -220,7 +223,7 @@ class Passage:
         self.drawn = generators.digests()
         try:
             self.recorder = discovered.Recorder(
-                codes=(self.frame.f_code,), texts=self._texts(), ignore=(self._store_path,), memo=self._memo
+                codes=(self.frame.f_code,), texts=self._texts(), ignore=(self.store_path,), memo=self._memo
             )
             self.recorder.start()
         except Exception as error:
@@ -305,9 +308,16 @@ class Passage:
             (*recorded.untracked, *unseeded, *(f"writes {file}" for file in recorded.written)),
             moved,
         )
-        texts = texts_of(self.built.key.inputs, self.built.objects, self.block.source)
+        texts = texts_of(self.built.key.inputs, self.built.objects, self.block.source, patterns=self.settings.redact)
         return cache.save(
-            self._store, self.name, self.built, results, self._provenance(ran_s), self.namespace.globals, texts
+            self._store,
+            self.name,
+            self.built,
+            results,
+            self._provenance(ran_s),
+            self.namespace.globals,
+            texts,
+            self.settings.redact,
         )
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
@@ -344,7 +354,7 @@ class Passage:
             elif name not in hit.values:
                 differing.append(f"{name} was deleted, and this run bound it")
             else:
-                clause = key.difference(hit.values[name], after[name], self.upstream)
+                clause = key.difference(name, hit.values[name], after[name], self.upstream)
                 if clause:
                     differing.append(f"{name} {clause}")
         outcome: Outcome = "differs" if differing else "verified"
@@ -416,21 +426,18 @@ class Passage:
         emit(self.event)
 
     @property
-    def _store_path(self) -> str:
+    def store_path(self) -> str:
+        """Where the store is."""
         return settings.store_path(self.settings, self.place.folder)
 
     @property
     def _memo(self) -> str:
         """Folder for what this machine remembers of files; stores know nothing of it."""
-        return os.path.join(self._store_path, ".memo")
+        return os.path.join(self.store_path, ".memo")
 
     @property
     def _store(self) -> Store:
-        path = self._store_path
-        found = _stores.get(path)
-        if found is None:
-            found = _stores[path] = LocalStore(path)
-        return found
+        return store_at(self.store_path)
 
     def _provenance(self, ran_s: float) -> Provenance:
         import getpass
@@ -454,6 +461,14 @@ class Passage:
             machine=platform.node(),
             user=user,
         )
+
+
+def store_at(path: str) -> Store:
+    """The store in a folder; opened once."""
+    found = _stores.get(path)
+    if found is None:
+        found = _stores[path] = LocalStore(path)
+    return found
 
 
 def place_of(frame: FrameType) -> Place:

@@ -99,16 +99,17 @@ def _as_path(value: object) -> str:
     raise ValueError("the path of a local file or directory")
 
 
-def _as_share(value: object) -> float:
+def share(value: object) -> float:
+    """A share above 0 and at most 1, from a number or text such as ``5%``; a ValueError says what it can be."""
     wanted = ValueError("a share such as 0.05 or '5%', above 0 and at most 1")
     try:
         text = str(value).strip()
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
         raise wanted from None
-    if isinstance(value, bool) or not 0 < share <= 1:
+    if isinstance(value, bool) or not 0 < found <= 1:
         raise wanted
-    return share
+    return found
 
 
 def _as_patterns(value: object) -> tuple[str, ...]:
@@ -141,7 +142,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "quiet": _as_flag,
     "strict": _as_flag,
     "log": _as_path,
-    "sample": _as_share,
+    "sample": share,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }

@@ -231,7 +231,7 @@ class Reach:
         known = self._values.get(name)
         if known is not None and known[0] is value:
             return known[1]
-        label = self._add_value(name, self._content(name, value), describe(value))
+        label = self._add_value(name, self._content(name, value), describe(value, name))
         self._values.setdefault(name, (value, label))
         return label
 
@@ -306,10 +306,8 @@ class Reach:
 
     def _version(self, name: str, version: str, note: str) -> None:
         level = self._pin(name) if self._pin is not None else "exact"
-        counts = version
+        counts = modules.counted(version, level)
         if level != "exact":
-            parts = version.partition("#")[0].split(".")
-            counts = "any" if level is None else ".".join(parts[: 1 if level == "major" else 2])
             pinned = "any version counts as the same" if level is None else f"only its {level} version counts"
             note = ", ".join(filter(None, (note, pinned)))
         self._add("distribution", name, counts, f"{version}, {note}" if note else version)
