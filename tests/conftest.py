@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 import blockcache
+from nursery import Nurseries
+
+#: One pair for each process that runs tests.
+NURSERIES = Nurseries({k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "COV"))})
 
 
 @dataclass
@@ -48,7 +52,15 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def run(self, script: str = "main.py", *options: str, env: dict[str, str] | None = None, check: bool = True) -> Ran:
+    def run(
+        self,
+        script: str = "main.py",
+        *options: str,
+        env: dict[str, str] | None = None,
+        check: bool = True,
+        started: bool = False,
+    ) -> Ran:
+        """Run a script; ``started`` starts an interpreter for it, as options and ``PYTHONPATH`` do, see ``nursery.py``."""
         self.log.unlink(missing_ok=True)
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
         variables |= {"BLOCKCACHE_LOG": str(self.log), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -58,18 +70,16 @@ class Project:
         if "PYTHONPATH" in extra and "PYTHONPATH" in variables:
             extra["PYTHONPATH"] += os.pathsep + variables["PYTHONPATH"]
         variables |= extra
-        done = subprocess.run(
-            [sys.executable, *options, script],
-            cwd=self.folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"{script} failed with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        if options or started or any(name.startswith("PYTHON") for name in env or ()):
+            command = [sys.executable, *options, script]
+            done = subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=120)
+            code, stdout, stderr = done.returncode, done.stdout, done.stderr
+        else:
+            code, stdout, stderr = NURSERIES.run(script, str(self.folder), variables)
+        if check and code:
+            raise AssertionError(f"{script} failed with {code}\n{stdout}\n{stderr}")
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return Ran(done.returncode, done.stdout, done.stderr, [json.loads(line) for line in lines])
+        return Ran(code, stdout, stderr, [json.loads(line) for line in lines])
 
 
 def pytest_sessionstart() -> None:

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         SettingError,
         StoreError,
     )
+    from blockcache.inputs import env, file, value
     from blockcache.settings import configure
 
 # Where each public name lives; loaded on first use, so that `import blockcache` stays fast.
 _HOME = {
     "cached_block": "blockcache.block",
     "configure": "blockcache.settings",
+    **dict.fromkeys(("env", "file", "value"), "blockcache.inputs"),
     **dict.fromkeys(
         (
             "BlockError",
@@ -59,6 +61,9 @@ __all__ = [
     "StoreError",
     "cached_block",
     "configure",
+    "env",
+    "file",
+    "value",
 ]
 
 

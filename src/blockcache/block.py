@@ -283,8 +283,6 @@ def _options(
     """
     if not inputs and not ignore and pin is ... and version is None and validate is None and ttl is None:
         return _NO_OPTIONS
-    listed = [inputs] if isinstance(inputs, (str, os.PathLike)) or callable(inputs) else list(inputs)
-    declared.check(listed)
     ignored = [ignore] if isinstance(ignore, (str, type)) else list(ignore)
     for item in ignored:
         if not isinstance(item, (str, type)):
@@ -294,7 +292,7 @@ def _options(
     if validate is not None and not callable(validate):
         raise CacheError(f"validate={validate!r}: it takes a function of the restored values")
     return Options(
-        inputs=tuple(listed),
+        inputs=declared.check(inputs),
         pin=None if pin is ... else pinning(pin),
         ignored=tuple(item for item in ignored if isinstance(item, type)),
         ignored_names=frozenset(item for item in ignored if isinstance(item, str)),

@@ -139,16 +139,20 @@ def lookup(
 
 def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
     """The entry of a key whose discovered inputs are now as they were."""
-    which: dict[str, set[str]] = {}
+    # Most bodies read nothing from outside: what they have is found without listing.
+    alone = _manifest(store, key, entry_id(()))
+    if alone is not None:
+        return alone
+    which: dict[str, list[str]] = {}
     for name in store.list(f"entries/{key.digest}"):
         found = name.rpartition("/")[2].removesuffix(".json")
-        which.setdefault(found.partition("-")[0], set()).add(found)
+        which.setdefault(found.partition("-")[0], []).append(found)
     nearest: tuple[tuple[Difference, ...], Manifest] | None = None
     trouble: IntegrityError | None = None
     for entries in which.values():
         # Entries of one group look at the same things: any of them tells which one answers.
         try:
-            any_of_them = _manifest(store, key, next(iter(entries)))
+            any_of_them = _manifest(store, key, entries[0])
             if any_of_them is None:
                 continue
             differences = tuple(_changed(any_of_them, memo))

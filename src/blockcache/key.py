@@ -178,18 +178,27 @@ def pinning(pin: object) -> Callable[[str], str | None]:
     return lambda name: known.get(normal_name(name), known.get("*", "exact"))
 
 
+def content(value: object, name: str, home: Mapping[str, object]) -> str:
+    """Digest of a value with everything that it reaches: functions inside it count by what they do.
+
+    Raises
+    ------
+    FingerprintError
+        When some part has no content.
+    """
+    reach = Reach(home)
+    reach.read(name, value, ((),))
+    reach.finish()
+    return Key.of(reach.inputs.values()).digest
+
+
 def difference(name: str, was: object, now: object, upstream: Upstream) -> str:
     """In a clause, how a value differs from the saved one; empty when it does not."""
-    found = []
-    for value in (was, now):
-        reach = Reach(upstream.globals)
-        try:
-            reach.read("it", value, ((),))
-        except FingerprintError as error:
-            return f"cannot be compared: {error}"
-        found.append(Key.of(reach.inputs.values()))
-    if found[0].digest == found[1].digest:
-        return ""
+    try:
+        if content(was, "it", upstream.globals) == content(now, "it", upstream.globals):
+            return ""
+    except FingerprintError as error:
+        return f"cannot be compared: {error}"
     before, after = describe(was, name), describe(now, name)
     what = f"{before} was saved, {after} this time" if before != after else f"{after} differs"
     return f"{what}; the entry is stale, or the body gives another result each time"

@@ -14,10 +14,9 @@ from typing import Any
 
 from blockcache import cache, discovered, generators, hosts, index, inputs, key, report, settings
 from blockcache.analysis import Block, analyse
-from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError
+from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint.bare import bare_block, left_at_end
-from blockcache.fingerprint.values import fingerprint
 from blockcache.frames import Entry, Namespace, Skip, locate
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
@@ -43,7 +42,7 @@ _warned: set[tuple[str, str]] = set()
 class Options:
     """The arguments of a block that say what it depends on and when an entry may answer."""
 
-    inputs: Sequence[object] = ()
+    inputs: Sequence[inputs.Declared] = ()
     pin: Callable[[str], str | None] | None = None
     ignored: tuple[type, ...] = ()
     ignored_names: frozenset[str] = frozenset()
@@ -106,6 +105,8 @@ class Passage:
         try:
             self._build()
             self._find()
+        except SettingError:  # a set of inputs that is wrong; like any wrong setting, it must not pass for another
+            raise
         except Exception as error:
             # Whatever goes wrong in here must not keep the program from its result.
             self.trouble(error)
@@ -149,7 +150,7 @@ class Passage:
                 folder=os.getcwd(),
                 sets=self.settings.inputs,
                 sets_folder=os.path.dirname(origin),
-                fingerprint=lambda value, name: fingerprint(value, name=name),
+                fingerprint=lambda value, name: key.content(value, name, self.namespace.globals),
                 memo=self._memo,
             )
         if self.options.version is not None:
@@ -223,12 +224,18 @@ class Passage:
         self.drawn = generators.digests()
         try:
             self.recorder = discovered.Recorder(
-                codes=(self.frame.f_code,), texts=self._texts(), ignore=(self.store_path,), memo=self._memo
+                codes=self._codes(), texts=self._texts(), ignore=(self.store_path,), memo=self._memo
             )
             self.recorder.start()
         except Exception as error:
             self.recorder = None
             self.trouble(error)
+
+    def _codes(self) -> list[CodeType]:
+        """Code whose calls and constants may name files: the block's own, and that of the functions that it reaches."""
+        assert self.built is not None
+        reached = (getattr(found, "__code__", None) for found in self.built.objects.values())
+        return [self.frame.f_code, *(code for code in reached if isinstance(code, CodeType))]
 
     def _texts(self) -> list[object]:
         """Upstream values that may name files."""
@@ -322,14 +329,16 @@ class Passage:
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
         """Random generators that the body moved: their states before as inputs, those after, and what nobody seeded."""
-        now = generators.digests()
-        moved = sorted(name for name, digest in now.items() if self.drawn.get(name) != digest)
+        moved = generators.moved(self.drawn)
         if not moved:
             return [], {}, []
-        seeded = generators.seeded(moved, self.frame, self.block.source)
+        seeded = self._seeded()
         before = [Input("state", name, self.drawn[name]) for name in moved if name in seeded and name in self.drawn]
-        after = {name: state for name, state in generators.snapshot().items() if name in seeded}
+        after = generators.snapshot(name for name in moved if name in seeded)
         return before, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in seeded]
+
+    def _seeded(self) -> frozenset[str]:
+        return frozenset({"random", "numpy"}) if "seed" in open(self.frame.f_code.co_filename).read() else frozenset()
 
     def _submodules(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """Modules that ``import a.b`` in the body has loaded: binding ``a`` again does not load them."""

@@ -14,6 +14,7 @@ from blockcache.model import Input
 from blockcache.report import size
 
 _WAY_OUT = "Or declare a function that tells whether it changed"
+_USER = re.compile(r"//[^/@\s]*@")
 #: Statuses that say that nothing is there, and not that the server is in trouble.
 _GONE = (404, 410)
 #: What tells versions apart where there is no ETag, under the names that file systems have for it,
@@ -64,7 +65,7 @@ def look(url: str) -> Input:
         # "zip://a.csv::s3://b/c.zip", "simplecache::https://...": only what stands last can change by itself.
         last = url.rpartition("::")[2]
         fs, path = url_to_fs(last)
-        fs.invalidate_cache(path)  # listings that fsspec keeps for the life of the process
+        fs.invalidate_cache()  # listings that fsspec keeps for the life of the process, those of folders below too
         rows = dict(_rows(fs, path, may_list=not last.startswith(("http:", "https:"))))
     except ImportError as error:
         raise FingerprintError(
@@ -73,7 +74,7 @@ def look(url: str) -> Input:
     except FingerprintError:
         raise
     except Exception as error:
-        why = f"{type(error).__name__}: {error}".replace(url, name)
+        why = f"{type(error).__name__}: {_without_secrets(str(error))}"
         raise FingerprintError(
             f"{name} cannot be looked at: {why}. Check that it can be reached from here, and that "
             f"what its scheme needs is installed (pip install 'blockcache[remote]' for http). {_WAY_OUT}",
@@ -139,7 +140,11 @@ def _version(place: str, info: Mapping[str, Any]) -> tuple[str, int | None]:
 
 
 def _shown(url: str) -> str:
-    """``url`` without what may be secret: user and password, and the query, which often holds a signature."""
-    text = re.sub(r"://[^/@]*@", "://", url)
-    head, mark, _ = text.partition("?") if text.startswith(("http:", "https:")) else (text, "", "")
-    return f"{head}{mark}…" if mark else head
+    """``url`` as it can be stored and shown."""
+    # Other schemes than http have no query: a "?" is a wildcard there.
+    return _without_secrets(url) if url.rpartition("::")[2].startswith(("http:", "https:")) else _USER.sub("//", url)
+
+
+def _without_secrets(text: str) -> str:
+    """``text`` without the parts of URLs that may be secret: user and password, and queries, which hold signatures."""
+    return re.sub(r"\?[^\s'\"]+", "?…", _USER.sub("//", text))

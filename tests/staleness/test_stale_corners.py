@@ -38,7 +38,6 @@ FAILING: dict[str, str] = {
     "identity inside an upstream container": "stale: identity between upstream values does not count",
     "cosmetic: unrelated function in a module that is imported in the body": "needless miss: imported modules count whole",
     "cosmetic: annotation of a temporary in the body": "never saved: an annotated name at module level changes __annotations__",
-    "cosmetic: a temporary renamed in a helper": "needless miss: names of locals count",
     "cosmetic: import alias in main": "needless miss: the alias of an import counts",
     "docstring of a module that is imported in the body": "stale: the docstring of a module that is imported in the body is dropped",
     "a standard module's constant replaced": "stale: state put into a library or a builtin by the program (partly a later version's)",

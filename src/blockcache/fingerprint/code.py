@@ -91,6 +91,8 @@ OPAQUE_ATTRIBUTES = frozenset(
 )
 #: Methods and functions that look up names written in a text, in the frame of their caller.
 SPEAKERS = frozenset({"eval", "query", "sql"})
+#: Names whose use says that the names of a function's variables may be looked at.
+_CALLER_LOOKS = DYNAMIC | OPAQUE_ATTRIBUTES | SPEAKERS | {"dir", "settrace", "setprofile"}
 _WORD = re.compile(r"[^\W\d]\w*")
 _DOC_READERS = frozenset(
     {
@@ -270,11 +272,19 @@ def _graph(code: types.CodeType, steps: list[Step]) -> str:
         if i in handlers:
             stack.append(handlers[i][0])
         stack.extend(reversed(successors[i]))
+    temporary: dict[str, int] | None = {} if _CALLER_LOOKS.isdisjoint(code.co_names) else None
+    parameters = code.co_varnames[: _parameters(code)]
     lines = []
     for i in order:
         step = steps[i]
         op = _CONDITIONS[step.op][0] if step.op in _CONDITIONS else step.op
-        arg = _constant(step.arg) if step.op in ("LOAD_CONST", "KW_NAMES") else repr(step.arg)
+        if step.op in ("LOAD_CONST", "KW_NAMES"):
+            arg = _constant(step.arg)
+        elif temporary is not None and "_FAST" in step.op and step.arg not in parameters:
+            # What a function calls its own variables is nobody else's business.
+            arg = str(temporary.setdefault(step.arg, len(temporary)))
+        else:
+            arg = repr(step.arg)
         nexts = [number.get(s, -1) for s in successors[i]]
         # The common case, falling through to the next number, needs no words.
         where = "" if nexts == [number[i] + 1] else f" {nexts}"
@@ -323,6 +333,11 @@ def _docstring(code: types.CodeType) -> str:
     return first if isinstance(first, str) else ""
 
 
+def _parameters(code: types.CodeType) -> int:
+    """How many of the first local names are parameters."""
+    return code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+
+
 def _examine(code: types.CodeType) -> CodeFacts:
     steps = steps_of(code)
     is_function = bool(code.co_flags & 2)  # CO_NEWLOCALS: neither a module nor a class body
@@ -365,9 +380,8 @@ def _examine(code: types.CodeType) -> CodeFacts:
             docs.append(nested.docs)
         elif isinstance(constant, str):
             reads_doc |= constant in _DOC_READERS
-    arguments = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _SHAPE)
-    head = (code.co_name, *counts, code.co_varnames[:arguments])
+    head = (code.co_name, *counts, code.co_varnames[: _parameters(code)])
     own_free = {name: chains for name, chains in free.items() if name in code.co_freevars}
     return CodeFacts(
         digest=xxhash.xxh3_128_hexdigest(f"{head!r}\n{_graph(code, steps)}".encode("utf-8", "surrogatepass")),

@@ -1,0 +1,155 @@
+"""Which files count, who asked for them, and which names a text holds; looks, records nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import FrameType
+
+from blockcache.fingerprint.modules import origin_of_file
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: Of the system or of the installation: programs are not expected to keep data there.
+_SYSTEM = (
+    *("/proc/", "/sys/", "/dev/", "/etc/", "/run/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/boot/"),
+    *("/usr/lib", "/usr/share/", "/usr/bin/", "/usr/sbin/", "/usr/local/share/", "/usr/local/bin/"),
+    *(os.path.join(sys.prefix, folder) + os.sep for folder in ("bin", "etc", "share")),
+)
+_MEMORY_FILES = "/dev/shm/"
+_FONT_CACHES = re.compile(r"/\.cache/(fontconfig|matplotlib)/|/fontlist-v[^/]*$")
+_QUOTED = re.compile(r"'([^'\n]{1,1000})'|\"([^\"\n]{1,1000})\"")
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://([^/?#\s]*)", re.IGNORECASE)
+#: What calls that write begin with, in the names of functions and methods.
+_WRITES = re.compile(
+    r"(im)?(write|save|dump|sink|export|to_|tofile|store|create|remove|unlink|rename|touch)", re.IGNORECASE
+)
+#: SQL: what stands before the name of a file that a statement writes.
+_SQL_TARGET = re.compile(r"\b(to|export\s+database)\s*$", re.IGNORECASE)
+_STATEMENT = re.compile(
+    r"\s*\(*\s*(select|with|from|copy|create|insert|attach|describe|summarize|pragma|update|delete|explain|export|import|call"
+    r"|pivot|unpivot|install|load|set|show|use)\s",
+    re.IGNORECASE,
+)
+_LONGEST_NAME = 1_000
+_LONGEST_TEXT = 20_000
+_MOST_FOLDERS = 10_000
+
+_settled: dict[str, bool] = {}
+
+
+def is_settled(path: str) -> bool:
+    """Whether an absolute path belongs to the system or to an installed distribution, whose version counts."""
+    folder = os.path.dirname(path)
+    known = _settled.get(folder)
+    if known is None:
+        if len(_settled) >= _MOST_FOLDERS:
+            _settled.clear()
+        inside = os.path.join(folder, "_")
+        known = inside.startswith(_SYSTEM) and not inside.startswith(_MEMORY_FILES)
+        known = known or origin_of_file(inside) in ("installed", "stdlib")
+        _settled[folder] = known
+    return known or _FONT_CACHES.search(path) is not None
+
+
+def is_temporary(path: str) -> bool:
+    """Whether an absolute path lies in the folder for temporary files."""
+    return path.startswith(tempfile.gettempdir() + os.sep)
+
+
+def is_bytecode(path: str) -> bool:
+    """Whether a path names compiled Python code."""
+    return path.endswith(".pyc") or "__pycache__" in path
+
+
+class Caller:
+    """Who asked: the innermost frame outside the standard library, and the frames that it went through.
+
+    Parameters
+    ----------
+    frame
+        The frame that did it.
+    """
+
+    __slots__ = ("frame", "through")
+
+    def __init__(self, frame: FrameType | None) -> None:
+        self.through: list[FrameType] = []
+        while frame is not None and origin_of_file(frame.f_code.co_filename) in ("stdlib", "builtin"):
+            self.through.append(frame)
+            frame = frame.f_back
+        self.frame = frame
+
+    @property
+    def is_us(self) -> bool:
+        """Whether blockcache itself asked."""
+        return self.frame is not None and self.frame.f_code.co_filename.startswith(_OURS)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether code of the project asked, directly or through the standard library."""
+        return self.frame is not None and is_local(self.frame.f_code.co_filename)
+
+    @property
+    def is_import(self) -> bool:
+        """Whether the import machinery asked."""
+        return bool(self.through) and self.through[0].f_code.co_filename.startswith("<frozen importlib")
+
+    @property
+    def runs_a_file(self) -> bool:
+        """Whether project code runs a source file that it names: `loader.exec_module`, not `import`."""
+        frozen = [f for f in self.through if f.f_code.co_filename.startswith("<frozen importlib")]
+        return self.is_local and bool(frozen) and frozen[-1].f_code.co_name in ("exec_module", "get_code", "get_data")
+
+    def went_through(self, *modules: str) -> bool:
+        """Whether it went through one of these files of the standard library (``glob.py``)."""
+        return any(os.path.basename(f.f_code.co_filename) in modules for f in self.through)
+
+    @property
+    def functions(self) -> set[str]:
+        """Names of the functions of the standard library that it went through."""
+        return {f.f_code.co_name for f in self.through}
+
+
+def is_local(file: str) -> bool:
+    """Whether a code object's file is one of the project, a notebook cell or text given to `exec`."""
+    return origin_of_file(file) in ("local", "memory")
+
+
+def is_writing(function: str) -> bool:
+    """Whether a function of this name is likely to write the file that it is given."""
+    return _WRITES.match(function.lstrip("_")) is not None
+
+
+def url(text: str) -> str | None:
+    """Scheme and host of a URL, without what may be secret; None for the name of a file."""
+    match = _URL.match(text)
+    if match is None or match[1].lower() == "file":
+        return None
+    return f"{match[1].lower()}://{match[2].rpartition('@')[2]}"
+
+
+def names_in(text: str, *, is_name: bool) -> Iterator[tuple[str, bool]]:
+    """(name, whether it is written) of the files that a text may name: the whole of it, and what it quotes.
+
+    Parameters
+    ----------
+    text
+        A path, or a statement of SQL.
+    is_name
+        Whether the text was given where a path is expected; else it must look like one.
+    """
+    if len(text) > _LONGEST_TEXT or "\0" in text:
+        return
+    if (
+        len(text) <= _LONGEST_NAME
+        and "\n" not in text
+        and (is_name or "." in text or "/" in text)
+        and not _STATEMENT.match(text)
+    ):
+        yield text.removeprefix("file://"), False
+    if "'" in text or '"' in text:
+        for match in _QUOTED.finditer(text):
+            yield match[1] or match[2], _SQL_TARGET.search(text, 0, match.start()) is not None
