@@ -11,12 +11,12 @@ from types import EllipsisType, TracebackType
 from typing import Any, Literal
 
 from blockcache import inputs as declared
-from blockcache import catalogue, passage, report, settings
+from blockcache import passage, report, settings
 from blockcache.errors import CacheError, FrozenMissError
 from blockcache.events import BlockFinished
 from blockcache.frames import Namespace, Skip, entry_point
 from blockcache.key import pinning
-from blockcache.model import Hit, Lookup, Manifest, Miss
+from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
 
 report.install()
@@ -219,6 +219,8 @@ class cached_block:
         nearest = result.nearest if isinstance(result, Miss) else None
         if self._at is None or (manifest is None and nearest is None):
             return {}, {}
+        from blockcache import catalogue  # takes longer to import than most hits take
+
         store = passage.store_at(self._at)
         return catalogue.read_texts(store, manifest), catalogue.read_texts(store, nearest)
 

@@ -187,7 +187,7 @@ def _is_edited(file: str) -> bool:
 
 def _is_loaded(code: types.CodeType, text: str) -> bool:
     """Whether ``text`` still compiles to ``code``."""
-    return any(facts(other).digest == facts(code).digest for other in _compiled(text).get(code.co_qualname, ()))
+    return any(facts(other).digest == facts(code).digest for other in _compiled(text).get(code.co_name, ()))
 
 
 @functools.lru_cache(maxsize=8)
@@ -196,7 +196,8 @@ def _compiled(text: str) -> Mapping[str, list[types.CodeType]]:
     todo = [compile(text, "<edited>", "exec", dont_inherit=True)]
     while todo:
         code = todo.pop()
-        found.setdefault(code.co_qualname, []).append(code)
+        # Not by qualified name: marimo takes a cell's functions out of the function that holds them.
+        found.setdefault(code.co_name, []).append(code)
         todo += [const for const in code.co_consts if isinstance(const, types.CodeType)]
     return found
 

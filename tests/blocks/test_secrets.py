@@ -33,9 +33,13 @@ def test_neither_the_store_nor_an_explanation_tells_a_secret(project):
     ran = project.run()
     assert ran.outcomes == ["miss"]
     shown = ran.stdout + ran.stderr + json.dumps(ran.events)
-    texts = [p.read_bytes() for p in (project.folder / ".blockcache").rglob("*") if p.is_file() and ".index" not in p.parts]
+    texts = [
+        p.read_bytes() for p in (project.folder / ".blockcache").rglob("*") if p.is_file() and ".index" not in p.parts
+    ]
     kept = b"".join(text for text in texts if text.lstrip().startswith(b"{")).decode()
     assert "[redacted]" in shown and "[redacted]" in kept and "definition connect" in kept
     for secret in SECRETS:
         assert secret not in shown and secret not in kept, secret
-    assert "  ~ password  str  changed" in ran.stdout and "+    return (len(url) + len(api_token)) * (n + 1)" in ran.stdout
+    assert (
+        "  ~ password  str  changed" in ran.stdout and "+    return (len(url) + len(api_token)) * (n + 1)" in ran.stdout
+    )

@@ -315,8 +315,17 @@ def test_tables_fit_the_terminal(place, columns, tmp_path):
     )
     script = tmp_path / "long_name_of_a_script.py"
     script.write_text("from blockcache import cached_block\nwith cached_block('features'):\n    x = 1\n")
-    for arguments in (["ls"], ["stats"], ["show", "features"], ["explain", "features"], ["config"], ["status", str(script)]):
-        lines = re.sub(r"\x1b\[[0-9;]*m", "", _on_a_terminal(columns, "--store", place, *arguments, code=arguments[0] == "status")).splitlines()
+    for arguments in (
+        ["ls"],
+        ["stats"],
+        ["show", "features"],
+        ["explain", "features"],
+        ["config"],
+        ["status", str(script)],
+    ):
+        lines = re.sub(
+            r"\x1b\[[0-9;]*m", "", _on_a_terminal(columns, "--store", place, *arguments, code=arguments[0] == "status")
+        ).splitlines()
         if arguments == ["ls"]:
             assert len(lines) == 5
             assert "251 kB" in lines[1]

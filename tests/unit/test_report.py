@@ -226,7 +226,9 @@ def test_the_tree_keeps_kinds_that_it_does_not_know():
 
 
 def _facts(digest, text, **more):
-    return Facts([_input("definition", "p.clean", digest, "function p.py:9")], texts={"definition p.clean": text}, **more)
+    return Facts(
+        [_input("definition", "p.clean", digest, "function p.py:9")], texts={"definition p.clean": text}, **more
+    )
 
 
 def test_the_tree_shows_how_code_differs():
@@ -253,7 +255,11 @@ def test_the_tree_shows_what_was_found_and_what_cannot_be_tracked():
     """Under headings of their own; distributions that are not exact say so."""
     pinned = _input("distribution", "numpy", "2.1", "2.1.0, only its minor version counts")
     was = Facts([pinned], [_input("file", "a.csv", D1, "1 kB"), _input("env", "SEED", D1)], ["reads the clock"])
-    now = Facts([pinned], [_input("file", "a.csv", D2, "2 kB"), _input("env", "SEED", D1)], ["reads the clock", "connects to example.org"])
+    now = Facts(
+        [pinned],
+        [_input("file", "a.csv", D2, "2 kB"), _input("env", "SEED", D1)],
+        ["reads the clock", "connects to example.org"],
+    )
     assert report.tree(now, was).splitlines() == [
         "distributions",
         "    numpy  2.1.0 (only its minor version counts)",

@@ -97,7 +97,10 @@ def test_a_jupyter_notebook(project, monkeypatch):
     pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     cells = ["from blockcache import cached_block", "with cached_block('cell'):\n    x = 1"]
-    rows = [{"cell_type": "code", "id": f"c{n}", "source": c, "metadata": {}, "outputs": [], "execution_count": None} for n, c in enumerate(cells)]
+    rows = [
+        {"cell_type": "code", "id": f"c{n}", "source": c, "metadata": {}, "outputs": [], "execution_count": None}
+        for n, c in enumerate(cells)
+    ]
     book = {"cells": rows, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (project.folder / "nb.ipynb").write_text(json.dumps(book))
     _run(project.folder, "verify", "nb.ipynb", code=0, monkeypatch=monkeypatch)
@@ -127,7 +130,12 @@ def test_runs_of_a_block_are_one_row_with_the_worst_result():
         _event("hit", name="c"),
     ]
     a, b, c = fold(events)
-    assert (a.result, a.runs, a.reason, a.place) == ("not compared", 3, "con cannot be compared: no content", "main.py:3")
+    assert (a.result, a.runs, a.reason, a.place) == (
+        "not compared",
+        3,
+        "con cannot be compared: no content",
+        "main.py:3",
+    )
     assert (b.result, b.reason) == ("differs", "con cannot be compared: no content (+1 more)")
     assert (c.result, c.reason) == ("hit", "not in the sample")
 

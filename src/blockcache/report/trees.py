@@ -187,7 +187,8 @@ def _note(item: Input) -> str:
     if item.kind == "version":
         return one_line(item.digest, NOTE_WIDTH)
     if item.kind not in ("distribution", "python"):
-        return one_line(item.note, NOTE_WIDTH)
+        # The label of a module is one for each use.
+        return one_line("; ".join(dict.fromkeys(item.note.split("; "))), NOTE_WIDTH)
     more = item.note.partition(", ")[2]
     return " ".join(filter(None, (version(item), f"({one_line(more, NOTE_WIDTH)})" if more else "")))
 
