@@ -14,7 +14,12 @@ import sys
 import tempfile
 from typing import Any
 
-TESTS = os.path.dirname(os.path.abspath(__file__))
+#: A program must not find this file among its callers, so its code passes for the interpreter's own.
+_START = """
+space = {{"__name__": "nursery", "__file__": {0!r}}}
+exec(compile(open({0!r}).read(), "<frozen nursery>", "exec"), space)
+space["serve"]()
+"""
 
 
 class Nursery:
@@ -22,7 +27,7 @@ class Nursery:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", f"import sys; sys.path.insert(0, {TESTS!r}); import nursery; nursery.serve()"],
+            [sys.executable, "-c", _START.format(__file__)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -61,7 +66,7 @@ class Nurseries:
 
 def serve() -> None:
     """Fork a child for each job that stands on a line of standard input; write its exit status."""
-    path = [entry for entry in sys.path if entry != TESTS and entry]
+    path = [entry for entry in sys.path if entry]
     # What nearly every program needs.
     import executing  # noqa: F401
 
@@ -100,7 +105,6 @@ def _become(job: dict[str, Any], path: list[str]) -> None:
     sys.argv = [job["script"]]
     sys.path[:] = [os.path.dirname(script), *path]
     sys.dont_write_bytecode = bool(job["env"].get("PYTHONDONTWRITEBYTECODE"))
-    del sys.modules["nursery"]
     if not job["env"].get("BLOCKCACHE_LOG"):  # a program without blockcache, or with something else of that name
         for name in [name for name in sys.modules if name.partition(".")[0] == "blockcache"]:
             del sys.modules[name]

@@ -73,8 +73,15 @@ def seeded(calls: Collection[str]) -> frozenset[str]:
 
 
 def _content(state: Any) -> bytes:
-    if isinstance(state, tuple) and len(state) == 3 and isinstance(state[1], tuple) and len(state[1]) == 625:
-        return _WORDS.pack(*state[1]) + repr((state[0], state[2])).encode()
+    """The state as bytes; those of an array or of 625 words stay what they are, because writing them out is slow."""
+    if isinstance(state, bytes):
+        return b"%d:" % len(state) + state
+    if isinstance(state, tuple) and len(state) == _WORDS.size // 4:
+        return _WORDS.pack(*state)
+    if isinstance(state, dict):
+        state = [part for pair in state.items() for part in pair]
+    if isinstance(state, (list, tuple)):
+        return b"(" + b",".join(map(_content, state)) + b")"
     return repr(state).encode()
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import builtins
+import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from blockcache import ambient, earlier, files
 from blockcache.analysis import Block
 from blockcache.errors import CacheError, FingerprintError
-from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, words
+from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, telling, words
 from blockcache.fingerprint.modules import normal_name
-from blockcache.fingerprint.reach import Reach
+from blockcache.fingerprint.reach import Reach, Root
 from blockcache.fingerprint.values import describe
 from blockcache.model import Input, Key, compare
+from blockcache.opaque import NEVER_AGAIN, files_behind, state_of, tells_changes
+from blockcache.paths import Paths
 
 #: Calls that look up names written in a text, in the frame of their caller: then every word of the block may be read.
 _SPEAKS = re.compile(r"\b(?:query|eval|sql)\s*\(")
@@ -33,11 +37,17 @@ class Upstream:
         Those of them that are local to a function or a class body.
     globals
         The block's module globals.
+    ran
+        What ran before the block; asked only where it can matter.
+    paths
+        Execution paths, for values that have no content.
     """
 
     bound: Mapping[str, object]
     local: frozenset[str]
     globals: dict[str, object]
+    ran: Callable[[], Iterable[earlier.Ran]] = tuple
+    paths: Paths | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +85,20 @@ class Built:
         The live function or class behind each label, for restoring values that refer to them.
     label
         The label of a function or class that the block reaches; None for anything else.
+    uses
+        Dotted names of what it uses in libraries.
+    states
+        What shows whether a value without content is used up or changed, by name.
+    path_texts
+        The statements of each execution path, for people.
     """
 
     key: Key
     objects: Mapping[str, object]
     label: Callable[[object], str | None]
+    uses: frozenset[str]
+    states: Mapping[str, str | None] = field(default_factory=dict)
+    path_texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def upstream_names(block: Block) -> frozenset[str]:
@@ -132,7 +151,10 @@ def build(
     if opaque:
         what = f"the body uses {', '.join(dict.fromkeys(opaque))}: what it reads cannot be known"
         raise FingerprintError(what, path=opaque[0])
-    reach = Reach(upstream.globals, loaded, demands.pin, demands.ignored, demands.ignored_names)
+    made = _Made(upstream.paths) if upstream.paths is not None else None
+    reach = Reach(upstream.globals, loaded, demands.pin, demands.ignored, demands.ignored_names, made)
+    if made is not None:
+        made.reach = reach
     reach.docs_matter = block.reads_doc
     reach.subclasses_matter = "__subclasses__" in block.source
     for name in sorted(upstream_names(block).union(upstream.bound)):
@@ -142,13 +164,15 @@ def build(
         if name in block.writes and name not in block.reads:
             path += " (before)"
         if name not in upstream.bound:
-            if name in block.writes or name in block.deletes or (name in block.reads and not hasattr(builtins, name)):
+            if name in block.writes or name in block.deletes:
                 reach.unbound(path)
+            if name in block.reads and (label := reach.builtin_name(path, name, block.reads[name])) != "builtin":
+                reach.inputs.setdefault(("value", path), Input("value", path, label, label))
             continue
         if name in demands.ignored_names:
             reach.ignore(path, upstream.bound[name])
             continue
-        label = reach.read(path, upstream.bound[name], block.reads.get(name, ((),)))
+        label = reach.read_name((None, name), path, upstream.bound[name], block.reads.get(name, ((),)))
         if ("value", path) not in reach.inputs:
             # What the name is bound to; what that is, is an input of its own.
             reach.inputs["value", path] = Input("value", path, label, label)
@@ -156,9 +180,68 @@ def build(
     for ref in block.imports:
         reach.imported(ref.module, (ref.attribute,) if ref.attribute else None, ref.level, package)
     reach.finish()
-    inputs = [*reach.inputs.values(), Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
+    reach.uses |= telling(block.source)
+    states = earlier.states(reach, upstream.ran, loaded)
+    states += ambient.states(reach.uses, reach.values)
+    inputs = [*reach.inputs.values(), *states]
+    inputs += [Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
     inputs += demands.declared
-    return Built(Key.of(inputs), reach.objects, reach.known_label)
+    states_of_made, texts = (made.states, made.texts) if made is not None else ({}, {})
+    return Built(Key.of(inputs), reach.objects, reach.known_label, frozenset(reach.uses), states_of_made, texts)
+
+
+class _Made:
+    """Inputs for values without content: the statements that made them, what those used, the files behind them."""
+
+    reach: Reach
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.states: dict[str, str | None] = {}
+        self.texts: dict[str, str] = {}
+        self._depth = 0
+
+    def __call__(self, root: Root, name: str, value: object) -> str:
+        namespace, variable = root
+        found = self.paths.of(variable) if namespace is None else self.paths.in_namespace(namespace, variable)
+        label = f"path {name}"
+        state = state_of(value)
+        if not self._depth:
+            self.states[name] = state
+        if found.again and not tells_changes(value):
+            raise FingerprintError(
+                f"earlier iterations of the loop at line {found.again} may have changed it; "
+                "make it inside the loop, or inside the block",
+                path=name,
+            )
+        if ("path", name) in self.reach.inputs:
+            return label
+        self.reach.inputs["path", name] = Input("path", name, found.digest, found.note)
+        self.texts[name] = found.text
+        if state is not None and NEVER_AGAIN not in state:
+            # What no statement shows: a cell that ran again, how often a loop did.
+            self.reach.inputs["state", name] = Input("state", name, state, state[:80])
+        for file in files_behind(value):
+            self._file(file)
+        self._depth += 1
+        for read in found.reads:
+            if read.needed:
+                self.reach.read_name(root, read.name, read.value, read.chains)
+                if isinstance(read.value, str) and os.path.isfile(read.value):
+                    self._file(read.value)
+            else:
+                self.reach.content(read.name, read.value)
+        for text in found.constants:
+            if os.path.isfile(text):
+                self._file(text)
+        self._depth -= 1
+        return label
+
+    def _file(self, path: str) -> None:
+        # The same project in another folder has the same files.
+        name = os.path.relpath(path)
+        name = path if name.startswith(os.pardir) else name
+        self.reach.inputs["file", name] = Input("file", name, files.digest(path), "behind an upstream value")
 
 
 def pinning(pin: object) -> Callable[[str], str | None]:
@@ -169,12 +252,14 @@ def pinning(pin: object) -> Callable[[str], str | None]:
     CacheError
         When it is none of ``exact``, ``minor``, ``major``, None and a mapping to these.
     """
-    levels = pin if isinstance(pin, Mapping) else {"*": pin}
+    levels: Mapping[Any, Any] = pin if isinstance(pin, Mapping) else {"*": pin}
     for name, level in levels.items():
         if not isinstance(name, str) or level not in ("exact", "minor", "major", None):
             what = f"pin={{{name!r}: {level!r}}}" if isinstance(pin, Mapping) else f"pin={level!r}"
-            raise CacheError(f"{what}: it takes 'exact', 'minor', 'major', None, or a mapping from distributions to these")
-    known = {normal_name(name): level for name, level in levels.items()}
+            raise CacheError(
+                f"{what}: it takes 'exact', 'minor', 'major', None, or a mapping from distributions to these"
+            )
+    known: dict[str, str | None] = {normal_name(name): level for name, level in levels.items()}
     return lambda name: known.get(normal_name(name), known.get("*", "exact"))
 
 
@@ -205,15 +290,25 @@ def difference(name: str, was: object, now: object, upstream: Upstream) -> str:
 
 
 def changed_by_body(
-    block: Block, upstream: Upstream, demands: Demands, before: Key, loaded: Collection[str]
+    block: Block, upstream: Upstream, demands: Demands, before: Built, loaded: Collection[str]
 ) -> list[str]:
     """What the body changed in place: inputs that are no longer what they were when the key was built.
 
     Names that the body binds are results, not changes; ``loaded`` are the modules loaded before the body.
     """
     try:
-        after = build(block, upstream, demands, loaded).key
+        after = build(block, upstream, demands, loaded)
     except FingerprintError as error:
         return [error.path]
-    roots = (d.name for d in compare(after.inputs, before.inputs))
-    return [name for name in roots if name.partition(".")[0].partition(" ")[0] not in block.writes]
+    changed = [
+        d.name
+        for d in compare(after.key.inputs, before.key.inputs)
+        # Files behind a value may have been changed by anyone: its own probe tells.
+        if d.kind != "file"
+        # What a body sets in a library may have the name of what it binds.
+        and (d.kind == "state" or d.name.partition(".")[0].partition(" ")[0] not in block.writes)
+    ]
+    used = [name for name, state in after.states.items() if before.states.get(name) != state]
+    return list(
+        dict.fromkeys([*changed, *(n for n in used if n.partition(".")[0].partition(" ")[0] not in block.writes)])
+    )

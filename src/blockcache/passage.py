@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -12,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any
 
-from blockcache import cache, discovered, generators, hosts, index, inputs, key, report, settings
+from blockcache import ambient, cache, discovered, earlier, generators, hosts, index, inputs, key, report, settings
 from blockcache.analysis import Block, analyse
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint.bare import bare_block, left_at_end
-from blockcache.frames import Entry, Namespace, Skip, locate
+from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
+from blockcache.paths import Paths
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore
 from blockcache.texts import redacted, texts_of
@@ -127,10 +129,12 @@ class Passage:
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
+        paths = Paths(self.frame, functools.partial(_locate, self.frame))
+        ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
             local = frozenset() if in_module else frozenset(name for name in kept if self.namespace.is_local(name))
-            self.upstream = key.Upstream(kept, local, self.namespace.globals)
+            self.upstream = key.Upstream(kept, local, self.namespace.globals, ran, paths)
             self.built = key.build(self.block, self.upstream, self.demands)
             read_by_helpers = [i.name for i in self.built.key.inputs if i.kind == "value" and i.name in self.set_aside]
             if not read_by_helpers:
@@ -249,7 +253,7 @@ class Passage:
             elif type(value) in (list, tuple, set, frozenset):
                 todo += list(value)[:_LONGEST_PATH]  # type: ignore[call-overload]
             elif type(value) is dict:
-                todo += list(value.values())[:_LONGEST_PATH]  # type: ignore[attr-defined]
+                todo += list(value.values())[:_LONGEST_PATH]
         return found
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
@@ -287,7 +291,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
-        changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built.key, self.loaded)
+        changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
         if changed:
             # A hit would lose the change. Restoring it into the same object is not there yet.
             names = ", ".join(sorted(changed))
@@ -312,10 +316,21 @@ class Passage:
             self._submodules(values),
             (*recorded.inputs, *states),
             recorded.stats,
-            (*recorded.untracked, *unseeded, *(f"writes {file}" for file in recorded.written)),
+            (
+                *recorded.untracked,
+                *ambient.untracked(self.built.uses),
+                *unseeded,
+                *(f"writes {file}" for file in recorded.written),
+            ),
             moved,
         )
-        texts = texts_of(self.built.key.inputs, self.built.objects, self.block.source, patterns=self.settings.redact)
+        texts = texts_of(
+            self.built.key.inputs,
+            self.built.objects,
+            self.block.source,
+            paths=self.built.path_texts,
+            patterns=self.settings.redact,
+        )
         return cache.save(
             self._store,
             self.name,
@@ -329,16 +344,17 @@ class Passage:
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
         """Random generators that the body moved: their states before as inputs, those after, and what nobody seeded."""
+        assert self.built is not None and self.upstream is not None
         moved = generators.moved(self.drawn)
         if not moved:
             return [], {}, []
-        seeded = self._seeded()
-        before = [Input("state", name, self.drawn[name]) for name in moved if name in seeded and name in self.drawn]
-        after = generators.snapshot(name for name in moved if name in seeded)
-        return before, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in seeded]
-
-    def _seeded(self) -> frozenset[str]:
-        return frozenset({"random", "numpy"}) if "seed" in open(self.frame.f_code.co_filename).read() else frozenset()
+        before = earlier.seeds(self.upstream.globals, self.upstream.ran(), self.loaded)
+        known = [name for name in moved if name in generators.seeded(before)]
+        inputs = [Input("state", name, self.drawn[name]) for name in known if name in self.drawn]
+        # What nobody seeded must not be put into a state: later draws would be the same in every run.
+        settled = {*known, *generators.seeded(self.built.uses)}
+        after = generators.snapshot(name for name in moved if name in settled)
+        return inputs, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in settled]
 
     def _submodules(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """Modules that ``import a.b`` in the body has loaded: binding ``a`` again does not load them."""
@@ -480,6 +496,14 @@ def store_at(path: str) -> Store:
     return found
 
 
+def _ran(frame: FrameType) -> tuple[earlier.Ran, ...]:
+    return (*earlier.callers(frame), *earlier.cells(frame))
+
+
+def _locate(frame: FrameType) -> Located | None:
+    return locate(frame, lambda: hosts.source(frame))
+
+
 def place_of(frame: FrameType) -> Place:
     """Where the code of ``frame`` stands; asked once for a block."""
     known = _examined.get((id(frame.f_code), frame.f_lasti))
@@ -501,7 +525,7 @@ def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Setti
     folder = os.path.join(settings.store_path(chosen, place.folder), ".index")
     block = index.recall(folder, code, offset)
     if block is None:
-        located = locate(frame, hosts.source(frame))
+        located = _locate(frame)
         block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
         if located is not None and chosen.mode not in ("readonly", "frozen"):
             index.remember(folder, code, offset, block)

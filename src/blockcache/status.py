@@ -314,7 +314,7 @@ class _Judge:
         return self._modules[label]
 
     def _value(self, found: _Comparison, item: Input) -> None:
-        if item.digest == "ignored" or self._is_derived(found, item.name.removesuffix(" (local)")):
+        if item.digest.startswith(("ignored", "path ")) or self._is_derived(found, item.name.removesuffix(" (local)")):
             return
         if " " in item.name or "#" in item.name:  # a local of a function, or one of several of the name
             found.cannot_tell(item)

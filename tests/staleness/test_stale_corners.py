@@ -1,48 +1,22 @@
 """Corners: tiny programs written to be served something stale, one edit between two processes each.
 
-Notation: ``=== kind | name`` starts a program; what follows is ``main.py`` (it imports ``cached_block`` and prints
-``r``); ``--- file`` starts another file. ``«old→new»`` is the edit. ``a.py@b.py`` is a symlink, ``a.zip!b.py`` lies in
-a zip, ``a.pyc`` is compiled and has no source.
-
-Kinds: ``miss``: the edit tells, the first run is saved, the second prints what a plain run prints. ``runs``: likewise, but
-not being saved at all is accepted. ``hit``: the edit is cosmetic and the second run hits. ``effect``: no edit; the second
-run prints what the first printed, by whatever means.
+``programs.py`` tells the notation.
 """
 
 from __future__ import annotations
 
-import os
-import py_compile
-import re
-import subprocess
-import sys
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-
-EDIT = re.compile("«(.*?)→(.*?)»", re.DOTALL)
+from programs import check, parameters
 
 #: What is known to fail now: name -> what is wrong. Strict: a program that starts to pass must leave this table.
 FAILING: dict[str, str] = {
-    "a name put into builtins": "stale: state put into a library or a builtin by the program (partly a later version's)",
-    "level of a logger": "stale: a logger counts as carrying no result",
-    "a name put into builtins, read by a helper": "stale: state put into a library or a builtin by the program (partly a later version's)",
-    "class of an object that is unpickled in the body": "stale: code loaded by name or path at run time is not seen",
     "inspect.getsource of a helper": "stale: getsource reads comments, the digest has none",
-    "numpy: a writable array": "stale: the writeable flag does not count",
-    "pandas: an accessor in a module that is only imported": "stale: state put into a library or a builtin by the program (partly a later version's)",
-    "a registered abstract base": "stale: registrations with an abstract base do not count",
     "identity between upstream values": "stale: identity between upstream values does not count",
     "identity inside an upstream container": "stale: identity between upstream values does not count",
     "cosmetic: unrelated function in a module that is imported in the body": "needless miss: imported modules count whole",
     "cosmetic: annotation of a temporary in the body": "never saved: an annotated name at module level changes __annotations__",
     "cosmetic: import alias in main": "needless miss: the alias of an import counts",
     "docstring of a module that is imported in the body": "stale: the docstring of a module that is imported in the body is dropped",
-    "a standard module's constant replaced": "stale: state put into a library or a builtin by the program (partly a later version's)",
-    "a builtin replaced": "stale: state put into a library or a builtin by the program (partly a later version's)",
-    "a method put on a library's class": "stale: state put into a library or a builtin by the program (partly a later version's)",
     "a module imported and set up in the body": "effect lost on a hit: a module global that the body only writes is not seen as changed in place",
 }
 
@@ -3370,91 +3344,7 @@ with cached_block("w"):  «→# a comment»
 '''
 
 
-def _programs() -> Iterator[object]:
-    """One parameter a program; those that fail now are expected to."""
-    seen = set()
-    for part in re.split(r"^=== ", PROGRAMS, flags=re.MULTILINE)[1:]:
-        head, _, text = part.partition("\n")
-        kind, _, name = head.partition(" | ")
-        assert name not in seen and kind in ("miss", "runs", "hit", "effect"), head
-        seen.add(name)
-        marks = [pytest.mark.xfail(strict=True, reason=FAILING[name])] if name in FAILING else []
-        yield pytest.param(kind, text, id=name, marks=marks)
-    assert seen.issuperset(FAILING)
-
-
-def files(text: str, side: int) -> dict[str, str]:
-    """The files of a program before (1) or after (2) its edit."""
-    found = {}
-    for part in re.split(r"^--- ", "--- main.py\n" + EDIT.sub(lambda m: m[side], text), flags=re.MULTILINE)[1:]:
-        name, _, found[name] = part.partition("\n")
-    found["main.py"] = "from blockcache import cached_block\n" + found["main.py"]
-    if "print(" not in found["main.py"]:
-        found["main.py"] += "print(r)\n"
-    return found
-
-
-def put(project, found: dict[str, str]) -> None:
-    zips: dict[str, dict[str, str]] = {}
-    for name, text in found.items():
-        path = project.folder / name
-        if "!" in name:
-            archive, _, inner = name.partition("!")
-            zips.setdefault(archive, {})[inner] = text
-        elif "@" in name:
-            link, _, target = name.partition("@")
-            (project.folder / link).unlink(missing_ok=True)
-            (project.folder / link).symlink_to(target)
-        elif name.endswith(".pyc"):
-            source = project.folder.parent / "source.py"
-            source.write_text(text)
-            py_compile.compile(str(source), str(path), dfile=f"{path.stem}.py", doraise=True)
-        else:
-            project.write_files({name: text})
-    for archive, inside in zips.items():
-        with zipfile.ZipFile(project.folder / archive, "w") as file:
-            for inner, text in inside.items():
-                file.writestr(inner, text)
-
-
-@pytest.fixture(scope="session")
-def plain_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stand-in for blockcache that does nothing: the program as it would run without it."""
-    folder = tmp_path_factory.mktemp("plain")
-    (folder / "blockcache.py").write_text(
-        "import contextlib\ndef cached_block(*args, **options):\n    return contextlib.nullcontext()\n"
-    )
-    return folder
-
-
-def plain(project, stand_in: Path) -> str:
-    """What the program prints when nothing is cached, in a fraction of the time that mode=off takes."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
-    env |= {"PYTHONPATH": str(stand_in), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "main.py"], cwd=project.folder, env=env, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize(("kind", "text"), list(_programs()))
+@pytest.mark.parametrize(("kind", "text"), list(parameters(PROGRAMS, FAILING)))
 def test_corner(project, plain_path, kind, text):
     """What is printed after an edit is what a plain run prints; a telling edit misses, a cosmetic one hits."""
-    put(project, files(text, 1))
-    first = project.run()
-    if kind == "effect":
-        second = project.run()
-        assert second.stdout == first.stdout == plain(project, plain_path), second.stderr
-        return
-    put(project, files(text, 2))
-    second = project.run()
-    expected = plain(project, plain_path)
-    assert (first.stdout == expected) is (kind == "hit"), "the program itself: only a cosmetic edit prints the same"
-    assert second.stdout == expected, second.stderr
-    if kind != "runs":
-        assert first.events[0]["saved"], first.stderr
-    if kind == "hit":
-        assert set(second.outcomes) == {"hit"}, second.stderr
-    elif kind == "miss":
-        assert "miss" in second.outcomes, second.stderr
+    check(project, plain_path, kind, text)

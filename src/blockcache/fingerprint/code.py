@@ -16,6 +16,8 @@ The digest is comparable within one minor version of Python, which is itself an 
 from __future__ import annotations
 
 import dis
+import functools
+import itertools
 import opcode
 import re
 import types
@@ -48,6 +50,8 @@ class CodeFacts:
         Words in its texts, where it calls a method that takes names from a text (``query``, ``eval``, ``sql``).
     subclasses
         It asks a class for its subclasses.
+    telling
+        Attributes that tell of ambient state, with a dot before them, see :data:`TELLING`.
     dynamic
         Names of functions whose reads cannot be known (``exec``, ``globals``, ...).
     reads_doc
@@ -63,6 +67,7 @@ class CodeFacts:
     sets: frozenset[str]
     spoken: frozenset[str]
     subclasses: bool
+    telling: frozenset[str]
     dynamic: frozenset[str]
     reads_doc: bool
     docs: str
@@ -93,6 +98,50 @@ OPAQUE_ATTRIBUTES = frozenset(
 SPEAKERS = frozenset({"eval", "query", "sql"})
 #: Names whose use says that the names of a function's variables may be looked at.
 _CALLER_LOOKS = DYNAMIC | OPAQUE_ATTRIBUTES | SPEAKERS | {"dir", "settrace", "setprofile"}
+#: Attributes whose value depends on what earlier statements set, whatever object they are read from: command lines,
+#: levels of loggers, options for text.
+TELLING = frozenset(
+    {
+        "absolute",
+        "astimezone",
+        "decode",
+        "disabled",
+        "encode",
+        "getEffectiveLevel",
+        "handlers",
+        "hasHandlers",
+        "info",
+        "isEnabledFor",
+        "level",
+        "parse_args",
+        "parse_known_args",
+        "resolve",
+        "setflags",
+        "strftime",
+        "timestamp",
+        "to_html",
+        "to_latex",
+        "to_markdown",
+        "to_string",
+        "writeable",
+    }
+)
+#: What makes a text of a value in an f-string.
+_TEXT_MAKERS = frozenset({"CONVERT_VALUE", "FORMAT_SIMPLE", "FORMAT_VALUE", "FORMAT_WITH_SPEC"})
+#: Random generators that are seeded by the operating system when they are made without an argument.
+_GENERATORS = (
+    "MT19937",
+    "PCG64",
+    "PCG64DXSM",
+    "Philox",
+    "RandomState",
+    "Random",
+    "SFC64",
+    "SeedSequence",
+    "default_rng",
+)
+_UNSEEDED = re.compile(rf"\b({'|'.join(_GENERATORS)})\(\s*\)")
+_F_STRING = re.compile(r"\b(?:[rR]?[fF]|[fF][rR])['\"]")
 _WORD = re.compile(r"[^\W\d]\w*")
 _DOC_READERS = frozenset(
     {
@@ -328,6 +377,16 @@ def words(constants: Iterable[object]) -> set[str]:
     return {word for text in constants if isinstance(text, str) for word in _WORD.findall(text)}
 
 
+@functools.lru_cache(maxsize=256)
+def telling(source: str) -> frozenset[str]:
+    """Like :attr:`CodeFacts.telling`, of the text of a block."""
+    found = {f".{word}" for word in set(_WORD.findall(source)) & TELLING}
+    found |= {f".{name}()" for name in _UNSEEDED.findall(source)}
+    if _F_STRING.search(source):
+        found.add("builtins.format")
+    return frozenset(found | ({"__file__"} if "__file__" in source else set()))
+
+
 def _docstring(code: types.CodeType) -> str:
     first = code.co_consts[0] if code.co_consts else None
     return first if isinstance(first, str) else ""
@@ -360,6 +419,13 @@ def _examine(code: types.CodeType) -> CodeFacts:
     sets = {step.arg for step in steps if step.op in ("STORE_GLOBAL", "DELETE_GLOBAL")}
     spoken = words(code.co_consts) if not used.isdisjoint(SPEAKERS) else set()
     subclasses = "__subclasses__" in used
+    telling = {f".{name}" for name in used & TELLING}
+    telling |= {name for name in ("__file__",) if name in used}
+    for step, following in itertools.pairwise(s for s in steps if s.op != "PUSH_NULL"):
+        if step.op in _TEXT_MAKERS:
+            telling.add("builtins.format")
+        elif step.arg in _GENERATORS and following.op == "CALL" and not following.arg and step.op != "LOAD_CONST":
+            telling.add(f".{step.arg}()")
     reads_doc = not used.isdisjoint(_DOC_READERS)
     docs = [_docstring(code)]
     for constant in code.co_consts:
@@ -376,6 +442,7 @@ def _examine(code: types.CodeType) -> CodeFacts:
             sets |= nested.sets
             spoken |= nested.spoken
             subclasses |= nested.subclasses
+            telling |= nested.telling
             reads_doc |= nested.reads_doc
             docs.append(nested.docs)
         elif isinstance(constant, str):
@@ -391,6 +458,7 @@ def _examine(code: types.CodeType) -> CodeFacts:
         sets=frozenset(sets),
         spoken=frozenset(spoken),
         subclasses=subclasses,
+        telling=frozenset(telling),
         dynamic=frozenset(dynamic),
         reads_doc=reads_doc,
         docs=xxhash.xxh3_128_hexdigest("\0".join(docs).encode("utf-8", "surrogatepass")),

@@ -50,7 +50,7 @@ def file_digest(path: str) -> str:
         raise FingerprintError(f"cannot read {path}: {error.strerror}", path=path) from error
 
 
-def _code_of(name: str, spec: ModuleSpec) -> types.CodeType | None:
+def code_of(name: str, spec: ModuleSpec) -> types.CodeType | None:
     """The code that importing the module would run; None for an extension module."""
     get_code = getattr(spec.loader, "get_code", None)
     if get_code is None or spec.origin is None:
@@ -155,7 +155,7 @@ def closure(
                 _foreign[top] = found
         elif spec.origin not in (None, "built-in", "frozen"):
             assert spec.origin is not None
-            code = _code_of(name, spec)
+            code = code_of(name, spec)
             if code is None:
                 yield Imported(name, file_digest(spec.origin), os.path.basename(spec.origin))
                 continue

@@ -20,22 +20,23 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 import xxhash
 
 from blockcache.errors import FingerprintError
-from blockcache.fingerprint import imports, modules
+from blockcache.fingerprint import imports, modules, patched
 from blockcache.fingerprint.code import DYNAMIC, OPAQUE_ATTRIBUTES, Chain, CodeFacts, facts, words
 from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.model import Input, Kind
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
-#: Locks and loggers carry no result of their own: they count by type, never by content.
+#: Locks and loggers carry no result of their own: they count by type, never by content. What a logger lets through
+#: is a state, where the code asks for it.
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 #: What a function calls whose reads of names cannot be known from its code; its own locals are known.
 _OPAQUE = (DYNAMIC | OPAQUE_ATTRIBUTES | {"sys.modules"}) - {"locals", "vars"}
 _OPAQUE_CALLABLES = (eval, exec, globals, __import__, importlib.import_module)
-_BUILTINS = dict(vars(builtins))
 _BUILTIN_CALLABLES = (
     types.BuiltinFunctionType,
     types.MethodWrapperType,
@@ -45,6 +46,7 @@ _BUILTIN_CALLABLES = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+_UNPICKLERS = frozenset({"_pickle.Unpickler", "_pickle.loads", "pickle.Unpickler", "pickle.loads"})
 #: Names in a module that the import system puts there, and its docstring.
 _IMPORT_SYSTEM = frozenset(
     {
@@ -102,8 +104,28 @@ def _place(code: types.CodeType) -> str:
     return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
 
 
-# Library functions and classes by identity: (object, text that stands for it, distribution).
-_library: dict[int, tuple[object, str, tuple[str, str] | None]] = {}
+#: In a pickle: ``c module newline name newline``; from protocol 4 on two short texts, each with its length before it.
+_PICKLED_LINES = re.compile(rb"c([A-Za-z_][\w.]*)\n([A-Za-z_][\w.]*)\n")
+_PICKLED_PAIRS = re.compile(rb"\x8c[^\0]([A-Za-z_][\w.]*)\x94?\x8c[^\0]([A-Za-z_][\w.]*)\x94?\x93")
+
+
+class _Library(NamedTuple):
+    """A library's function or class: the text that stands for it, its dotted name, its distribution."""
+
+    definition: types.FunctionType | type
+    text: str
+    dotted: str
+    distribution: tuple[str, str] | None
+
+
+# By identity.
+_library: dict[int, _Library] = {}
+
+
+#: The namespace that a name is looked up in (None: the block's frame), and the name.
+Root = tuple[Mapping[str, object] | None, str]
+#: Reaches a value that has no content by the code that made it: (root, its name for inputs, value) -> label.
+Opaque = Callable[[Root, str, object], str]
 
 
 class Reach:
@@ -127,6 +149,11 @@ class Reach:
         The inputs found so far, by (kind, name).
     objects
         The live function or class behind each label.
+    home
+        As given.
+    uses
+        Dotted names of what is used of libraries (``numpy.random.rand``, ``decimal.Decimal``), of builtins
+        (``builtins.str``), and attributes that tell of ambient state wherever they occur (``.isEnabledFor``).
     docs_matter, subclasses_matter
         Whether anything reached reads docstrings or annotations, or asks for subclasses.
 
@@ -142,20 +169,25 @@ class Reach:
         pin: Callable[[str], str | None] | None = None,
         ignored: tuple[type, ...] = (),
         ignored_names: Collection[str] = (),
+        paths: Opaque | None = None,
     ) -> None:
-        self._loaded = loaded
         self._pin = pin
         self._ignored = ignored
         self._ignored_names = ignored_names
+        self._loaded = loaded
+        self._paths = paths
+        self._root: Root = (None, "")  # the name through which everything is reached just now
         self.inputs: dict[tuple[Kind, str], Input] = {}
         self.objects: dict[str, object] = {}
+        self.uses: set[str] = set()
         self.docs_matter = False
         self.subclasses_matter = False
-        self._home = home
+        self.home = home
         self._labels: dict[int, str] = {}
         self._kept: list[object] = []  # ids in _labels stay theirs
         self._values: dict[str, tuple[object, str]] = {}  # name -> the value last met, its label
         self._whole: set[int] = set()
+        self._met: set[int] = set()  # library definitions whose patches are reached
         self._namespaces: dict[str, list[object]] = {}  # those that share one name, in order
 
     # -- what a block asks for -------------------------------------------------------------
@@ -172,9 +204,14 @@ class Reach:
             raise FingerprintError(f"{name} is {value!r}: what it reads cannot be known", path=name)
         label = self.label(value)
         if label is not None:
+            library = _library.get(id(value))
+            if library is not None:
+                self.uses.update(f"{library.dotted}.{'.'.join(chain)}" for chain in chains if chain)
             return label
         if _carries_no_result(value):
-            return f"ignored {type(value).__qualname__}"
+            label = f"ignored {type(value).__qualname__}"
+            self._values.setdefault(name, (value, label))
+            return label
         if chains and self._plain_attributes(value, chains):
             attributes = sorted({chain[0] for chain in chains})
             return "; ".join(
@@ -191,9 +228,35 @@ class Reach:
         """A value that the user says is no input; that it is ignored can be seen in the key."""
         return self._add_value(name, "ignored", f"{type(value).__qualname__}, ignored")
 
+    def read_name(self, root: Root, name: str, value: object, chains: tuple[Chain, ...]) -> str:
+        """Like :meth:`read`, for a value that is found through a variable."""
+        before, self._root = self._root, root
+        try:
+            return self.read(name, value, chains)
+        finally:
+            self._root = before
+
+    def content(self, name: str, value: object) -> None:
+        """Let the content of a value count if it has any."""
+        if name and ("value", name) not in self.inputs:
+            try:
+                self._add_value(name, fingerprint(value, self.label, name=name, ignored=self._ignored), describe(value))
+            except FingerprintError:
+                return
+
     def unbound(self, name: str) -> str:
         """A name that is read and bound nowhere."""
         return self._add_value(name, "unbound", "not bound")
+
+    def builtin_name(self, path: str, name: str, chains: tuple[Chain, ...]) -> str:
+        """A name that no module binds: Python's own, put into ``builtins`` by the program, or not bound at all."""
+        value = patched.foreign_builtin(name)
+        if value is not NotImplemented:
+            return self.read(f"builtins.{name}", value, chains)
+        if name in patched.OWN_BUILTINS or name in vars(builtins):
+            self.uses.add(f"builtins.{name}")
+            return "builtin"
+        return self.unbound(path)
 
     def imported(self, module: str, names: tuple[str, ...] | None, level: int, package: str) -> None:
         """An import statement that may run in the body."""
@@ -208,8 +271,16 @@ class Reach:
             else:
                 self._add("module", found.name, found.digest, found.note)
 
+    def values(self) -> dict[str, object]:
+        """The values that were met, by name."""
+        return {name: value for name, (value, _) in self._values.items()}
+
     def finish(self) -> None:
         """Add what depends on the whole: subclasses and docstrings count when anything reached asks for them."""
+        if not self.uses.isdisjoint(_UNPICKLERS):
+            for name, value in self.values().items():
+                for module, qualname in names_in_pickle(value) if isinstance(value, bytes) else ():
+                    self._unpickled(name, module, qualname)
         if self.subclasses_matter:
             todo: list[type] = [obj for obj in self.objects.values() if isinstance(obj, type)]
             while todo:
@@ -221,6 +292,15 @@ class Reach:
             for label, definition in self.objects.items():
                 self._add("definition", f"{label} (documentation)", _documentation(definition))
 
+    def _unpickled(self, name: str, module: str, qualname: str) -> None:
+        """A definition that a pickle names; what is not loaded would be imported."""
+        loaded = sys.modules.get(module) if self._loaded is None or module in self._loaded else None
+        if loaded is None:
+            self.imported(module, (qualname.partition(".")[0],), 0, "")
+        elif modules.origin_of_module(loaded) == "local":
+            path = f"{name} -> {module}.{qualname}"
+            self._add("value", path, _digest([self._module(loaded, tuple(qualname.split(".")))]))
+
     # -- values ----------------------------------------------------------------------------
 
     def _add(self, kind: Kind, name: str, digest: str, note: str = "") -> str:
@@ -231,7 +311,13 @@ class Reach:
         known = self._values.get(name)
         if known is not None and known[0] is value:
             return known[1]
-        label = self._add_value(name, self._content(name, value), describe(value, name))
+        try:
+            digest = fingerprint(value, self.label, name=name, ignored=self._ignored)
+            label = self._add_value(name, digest, describe(value, name))
+        except FingerprintError:
+            if self._paths is None:
+                raise
+            label = self._paths(self._root, name, value)
         self._values.setdefault(name, (value, label))
         return label
 
@@ -312,12 +398,37 @@ class Reach:
             note = ", ".join(filter(None, (note, pinned)))
         self._add("distribution", name, counts, f"{version}, {note}" if note else version)
 
-    def _of_library(self, obj: object, text: str, top: str) -> str:
+    def _of_library(self, obj: types.FunctionType | type, kind: str, top: str) -> str:
         """A definition that a distribution's version settles."""
+        dotted = f"{obj.__module__}.{obj.__qualname__}"
         found = modules.distribution(top) if top else None
-        _library[id(obj)] = (obj, text, found)
-        self._distribution(found)
-        return text
+        _library[id(obj)] = _Library(obj, f"{kind} {dotted}", dotted, found)
+        return self._known_of_library(_library[id(obj)])
+
+    def _known_of_library(self, known: _Library) -> str:
+        """The label of a library's definition; what the program put on it is reached."""
+        if id(known.definition) not in self._met:
+            self._met.add(id(known.definition))
+            self.uses.add(known.dotted)
+            self._distribution(known.distribution)
+            if isinstance(known.definition, type):
+                for name, member in patched.local_members(known.definition):
+                    self._add("state", name, _digest([self.read(name, member, ((),))]), "put there by the program")
+                self._registered(known.dotted, known.definition)
+            elif known.definition.__dict__:
+                registry = known.definition.__dict__.get("registry")
+                if isinstance(registry, types.MappingProxyType):
+                    kinds = {k: f for k, f in registry.items() if patched.is_local(f)}
+                    if kinds:
+                        name = f"{known.dotted} registry"
+                        self._add("state", name, self._content(name, kinds), "registered by the program")
+        return known.text
+
+    def _registered(self, name: str, cls: type) -> None:
+        """Classes of the program that an abstract base class was told of."""
+        classes = patched.registered(cls)
+        if classes:
+            self._add("state", f"{name} registry", _digest(map(self._class, classes)), "registered by the program")
 
     def _builtin(self, obj: object) -> str:
         owner = getattr(obj, "__self__", None)
@@ -329,6 +440,7 @@ class Reach:
         loaded = sys.modules.get(module or "builtins")
         if loaded is not None and modules.origin_of_module(loaded) == "local":
             return f"{text} in {self._file(loaded)}"
+        self.uses.add(text.removeprefix("builtin "))
         self._distribution(modules.distribution((module or "builtins").partition(".")[0]))
         return text
 
@@ -338,9 +450,9 @@ class Reach:
         """A use of ``module`` with the attributes ``chain``; a bare use is one of the whole module."""
         name = module.__name__
         if modules.origin_of_module(module) != "local":
+            self.uses.add(".".join((name, *chain)))
             self._distribution(modules.distribution(name.partition(".")[0]))
-            replaced = self._replaced(module, chain)
-            return f"module {name}{replaced}"
+            return f"module {name}{self._end_of_chain(module, chain)}"
         if not chain:
             return self._whole_module(module)
         attribute, rest = chain[0], chain[1:]
@@ -348,18 +460,30 @@ class Reach:
         if value is _MISSING:
             value = getattr(module, attribute, _MISSING)
         path = self._path(vars(module), attribute)
-        return self.unbound(path) if value is _MISSING else self.read(path, value, (rest,))
+        if value is _MISSING:
+            return self.unbound(path)
+        return self.read_name((vars(module), attribute), path, value, (rest,))
 
-    def _replaced(self, module: types.ModuleType, chain: Chain) -> str:
-        """The label of a local function that was put in place of a library's own."""
+    def _end_of_chain(self, module: types.ModuleType, chain: Chain) -> str:
+        """What an attribute chain into a library leads to: any of it may have been replaced by the program."""
         value: object = module
         for attribute in chain:
             if not isinstance(value, (types.ModuleType, type)):
-                break
-            value = vars(value).get(attribute, _MISSING)
-            if isinstance(value, types.FunctionType) and modules.origin_of_file(value.__code__.co_filename) == "local":
-                return f" replaced by {self._function(value)}"
-        return ""
+                return ""
+            if isinstance(value, type):
+                self._class(value)
+            owner, value = value, vars(value).get(attribute, _MISSING)
+            if value is _MISSING:
+                # A base's, or computed by the module or a metaclass; or deleted.
+                return "" if hasattr(owner, attribute) else " unbound"
+            if patched.is_local(value) or (
+                isinstance(value, types.ModuleType) and modules.origin_of_module(value) == "local"
+            ):
+                path = ".".join((module.__name__, *chain))
+                return f" replaced by {self.read(path, value, ((),))}"
+        if isinstance(value, type):
+            self._class(value)
+        return patched.identity(value) if chain else ""
 
     def _whole_module(self, module: types.ModuleType) -> str:
         """Every public and private name of a local module, because any of them may be used."""
@@ -370,7 +494,7 @@ class Reach:
             for attribute in sorted(vars(module)):
                 if attribute not in _IMPORT_SYSTEM:
                     path = self._path(vars(module), attribute)
-                    bound = self.read(path, vars(module)[attribute], ((),))
+                    bound = self.read_name((vars(module), attribute), path, vars(module)[attribute], ((),))
                     self._add("module", path, _digest([bound]), bound)
         return f"module {name}"
 
@@ -391,13 +515,14 @@ class Reach:
         origin = modules.origin_of_file(code.co_filename)
         if origin in ("installed", "stdlib", "builtin"):
             return self._library_function(function, origin)
-        in_home = function.__globals__ is self._home
+        in_home = function.__globals__ is self.home
         label = self._new_label(
             function, function.__qualname__ if in_home else f"{function.__module__}.{function.__qualname__}"
         )
         known_facts = facts(code)
         self.docs_matter |= known_facts.reads_doc
         self.subclasses_matter |= known_facts.subclasses
+        self.uses |= known_facts.telling
         opaque = known_facts.dynamic & _OPAQUE
         if opaque:
             raise FingerprintError(
@@ -420,7 +545,12 @@ class Reach:
         return label
 
     def _content(self, name: str, value: object) -> str:
-        return fingerprint(value, self.label, name=name, ignored=self._ignored)
+        try:
+            return fingerprint(value, self.label, name=name, ignored=self._ignored)
+        except FingerprintError:
+            if self._paths is None:
+                raise
+            return self._paths(self._root, name, value)
 
     @staticmethod
     def _global_reads(namespace: Mapping[str, object], known: CodeFacts) -> dict[str, tuple[Chain, ...]]:
@@ -437,7 +567,7 @@ class Reach:
 
     def _path(self, namespace: Mapping[str, object], name: str) -> str:
         """A global's name for inputs; namespaces of one name are told apart by the order in which they are met."""
-        if namespace is self._home:
+        if namespace is self.home:
             return name
         module = str(namespace.get("__name__"))
         same = self._namespaces.setdefault(module, [])
@@ -450,8 +580,8 @@ class Reach:
         value = namespace.get(name, _MISSING)
         path = self._path(namespace, name)
         if value is not _MISSING:
-            return self.read(path, value, chains)
-        return "builtin" if name in _BUILTINS else self.unbound(path)
+            return self.read_name((namespace, name), path, value, chains)
+        return self.builtin_name(path, name, chains)
 
     def _cell(self, name: str, cell: types.CellType, chains: tuple[Chain, ...]) -> str:
         try:
@@ -463,12 +593,11 @@ class Reach:
     def _library_function(self, function: types.FunctionType, origin: str) -> str:
         known = _library.get(id(function))
         if known is not None:
-            self._distribution(known[2])
-            return known[1]
+            return self._known_of_library(known)
         text = f"function {function.__module__}.{function.__qualname__}"
         top = modules.top_of_file(function.__code__.co_filename) if origin == "installed" else ""
         if _importable(function):
-            return self._of_library(function, text, top)
+            return self._of_library(function, "function", top)
         # Made at run time by a library (a decorator around local code, say): what it closes over is the program's.
         self._distribution(modules.distribution(top) if top else None)
         label = self._new_label(function, text)
@@ -492,12 +621,15 @@ class Reach:
 
     def _held(self, name: str, value: object) -> str:
         """What a library's object holds: the program's definitions count; state of its own may have no content."""
+        paths, self._paths = self._paths, None
         try:
             return self.read(name, value, ((),))
         except FingerprintError:
             if isinstance(value, (types.FunctionType, types.MethodType, type)):
                 raise
             return f"opaque {type(value).__qualname__}"
+        finally:
+            self._paths = paths
 
     # -- classes ---------------------------------------------------------------------------
 
@@ -507,14 +639,13 @@ class Reach:
             return known
         library = _library.get(id(cls))
         if library is not None:
-            self._distribution(library[2])
-            return library[1]
+            return self._known_of_library(library)
         module = sys.modules.get(cls.__module__)
         foreign = module is not None and modules.origin_of_module(module) != "local"
         # A class may claim a library's module; classes that a library makes in its functions are its own.
         if foreign and (_importable(cls) or "<locals>" in cls.__qualname__):
-            return self._of_library(cls, f"class {cls.__module__}.{cls.__qualname__}", cls.__module__.partition(".")[0])
-        in_home = cls.__module__ == self._home.get("__name__")
+            return self._of_library(cls, "class", cls.__module__.partition(".")[0])
+        in_home = cls.__module__ == self.home.get("__name__")
         label = self._new_label(cls, cls.__qualname__ if in_home else f"{cls.__module__}.{cls.__qualname__}")
         parts = [self._class(base) for base in cls.__bases__]
         if type(cls) is not type:
@@ -527,6 +658,7 @@ class Reach:
             code = getattr(member, "__code__", None)
             if isinstance(code, types.CodeType) and not code.co_filename.startswith("<"):
                 line = min(line or code.co_firstlineno, code.co_firstlineno)
+        self._registered(label, cls)
         if isinstance(cls, enum.EnumMeta):
             members = [(name, member._value_) for name, member in vars(cls)["_member_map_"].items()]
             parts.append(self._content(label, members))
@@ -568,6 +700,13 @@ class Reach:
                 text = _annotations({name: annotation})
             parts += [name, text]
         return _digest(parts)
+
+
+def names_in_pickle(data: bytes) -> list[tuple[str, str]]:
+    """(module, qualified name) of the definitions that a pickle may load, found without reading it."""
+    found = [(m.decode(), n.decode()) for m, n in _PICKLED_LINES.findall(data)]
+    found += [(m.decode(), n.decode()) for m, n in _PICKLED_PAIRS.findall(data)]
+    return sorted(set(found))
 
 
 def _importable(definition: types.FunctionType | type) -> bool:

@@ -75,6 +75,13 @@ def _member_of(value: Any) -> object:
     return value.__objclass__, value.__name__
 
 
+def _context_variable(value: Any) -> object:
+    try:
+        return value.name, value.get()
+    except LookupError:  # neither set nor a default
+        return (value.name,)
+
+
 def _listed(value: Any) -> object:
     return list(value)
 
@@ -109,6 +116,8 @@ RULES: Mapping[str, Rule] = {
     "builtins.odict_keys": _listed,
     "builtins.odict_values": _listed,
     "builtins.odict_items": _listed,
+    "_contextvars.ContextVar": _context_variable,
+    "_thread._local": lambda value: dict(vars(value)),
     "ctypes.CDLL": _refuse("a loaded library"),
     "enum.Enum": _enum,
     "functools.partial": _partial,

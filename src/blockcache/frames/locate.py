@@ -48,6 +48,7 @@ _FLAG_BITS = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 2} | ({"LOAD_ATTR": 1} if sys
 #: `a.b()` is compiled as a method call unless the whole file imports `a` at its top level. Both mean the
 #: same, and hosts compile a cell or a file in pieces.
 _SAME = {"LOAD_METHOD": "LOAD_ATTR", "LOAD_FAST_CHECK": "LOAD_FAST"}
+_GLOBAL = {"LOAD_GLOBAL": "LOAD_NAME", "STORE_GLOBAL": "STORE_NAME", "DELETE_GLOBAL": "DELETE_NAME"}
 _IGNORED = frozenset({"PUSH_NULL", "EXTENDED_ARG"})
 _PAIRS = frozenset(("LOAD_FAST_LOAD_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST"))
 #: marimo renames what starts with one underscore, so that it stays local to its cell.
@@ -312,6 +313,7 @@ class _Decoder:
         return self._form(code, [p[0] is not None and self.first <= p[0] <= self.last for p in code.co_positions()])
 
     def _form(self, code: CodeType, wanted: list[bool]) -> tuple[Any, ...]:
+        top = not code.co_flags & _CO_OPTIMIZED and code.co_name.startswith("<")
         steps: list[tuple[str, Any]] = []
         jumps: list[tuple[int, int]] = []
         place: dict[int, int] = {}  # offset -> number of the step
@@ -333,7 +335,9 @@ class _Decoder:
                 jumps.append((len(steps), _target(raw, at, name, arg)))
                 steps.append((name, None))
             else:
-                steps.append((name, self._argument(code, op, name, arg)))
+                # Where any function of a file declares a name global, its top level is compiled as if it did too.
+                same = _GLOBAL.get(name, name) if top else name
+                steps.append((same, self._argument(code, op, name, arg)))
         for number, target in jumps:
             steps[number] = steps[number][0], place.get(target, -1)
         return (*steps, *self._handlers(code, place))

@@ -53,3 +53,43 @@ def source(frame: types.FrameType) -> str | None:
     file = frame.f_code.co_filename
     linecache.checkcache(file)  # a file that was edited since another tool read it
     return "".join(linecache.getlines(file, frame.f_globals)) or None
+
+
+class Ran(NamedTuple):
+    """A cell that ran in the block's module before the block, or the one that the block stands in.
+
+    Attributes
+    ----------
+    text
+        Its source, plain Python.
+    file
+        For people.
+    certain
+        It ran to its end.
+    current
+        The code of the frame stands in it.
+    prefix
+        What the host puts before names that begin with one underscore.
+    """
+
+    text: str
+    file: str
+    certain: bool = True
+    current: bool = False
+    prefix: str = ""
+
+
+def executed(frame: types.FrameType) -> list[Ran] | None:
+    """The cells that ran before the code of ``frame``, in order, its own last; None where a file is all that runs.
+
+    Raises
+    ------
+    LookupError
+        When the host does not tell.
+    """
+    for library, room in _ROOMS:
+        if library in sys.modules:
+            found: list[Ran] | None = importlib.import_module(room).executed(frame)
+            if found is not None:
+                return found
+    return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import types
+from typing import Any
 
 from IPython import get_ipython
 
-from blockcache.hosts import Place
+from blockcache.hosts import Place, Ran
 
 
 def place(frame: types.FrameType) -> Place | None:
@@ -21,3 +23,67 @@ def place(frame: types.FrameType) -> Place | None:
     folder = os.path.dirname(notebook) if known else os.getcwd()
     cell = f"cell [{shell.execution_count}]"
     return Place("ipython", f"{os.path.basename(notebook)} {cell}" if known else cell, folder)
+
+
+#: Magics that run their text as Python in the notebook's namespace.
+_RUN_THEIR_CELL = frozenset({"time", "capture", "prun"})
+#: Magics that run nothing which a name of the notebook could depend on.
+_HARMLESS = frozenset(
+    """alias autoreload bash config colors debug html javascript js latex load_ext ls lsmagic markdown matplotlib pip
+    conda mamba uv precision pdb pwd sh svg system unload_ext who whos writefile xmode""".split()  # noqa: SIM905
+)
+
+
+def executed(frame: types.FrameType) -> list[Ran] | None:
+    """The cells as they ran, in order; None for code that is no cell's."""
+    shell = get_ipython()
+    if shell is None or frame.f_globals is not shell.user_ns:
+        return None
+    texts = list(shell.history_manager.input_hist_parsed)
+    current = len(texts) - 1  # the counter is one ahead in some versions
+    # Older versions do not keep which cells raised; then any of them may have stopped half-way.
+    failed = getattr(shell.history_manager, "exceptions", None)
+    return [
+        Ran(
+            plain(shell, text),
+            f"cell [{number}]",
+            certain=failed is not None and number not in failed,
+            current=number == current,
+        )
+        for number, text in enumerate(texts)
+        if number and text.strip()
+    ]
+
+
+def plain(shell: Any, text: str) -> str:
+    """The text of a cell without the magics that cannot matter; those that run Python give way to what they run."""
+    if "get_ipython()." not in text:
+        return text
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return text
+    body: list[ast.stmt] = []
+    for node in tree.body:
+        magic = _magic(node)
+        if magic is None:
+            body.append(node)
+        elif magic[0] in _RUN_THEIR_CELL:
+            inner = plain(shell, shell.transform_cell(magic[1]))
+            body += ast.parse(inner).body
+    return ast.unparse(ast.Module(body, [])) if any(map(_magic, tree.body)) else text
+
+
+def _magic(node: ast.stmt) -> tuple[str, str] | None:
+    """(name, text that it runs) of a statement that is a known magic; None of anything else."""
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return None
+    call = node.value
+    if not ast.unparse(call.func).startswith("get_ipython().") or not isinstance(call.func, ast.Attribute):
+        return None
+    texts = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    if call.func.attr in ("system", "getoutput"):
+        return "system", ""
+    if not texts or len(texts) != len(call.args) or texts[0] not in _RUN_THEIR_CELL | _HARMLESS:
+        return None
+    return texts[0], texts[-1]

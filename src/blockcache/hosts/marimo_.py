@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import types
+from typing import Any
 
-from blockcache.hosts import Place
+from blockcache.hosts import Place, Ran
 
 
 def place(frame: types.FrameType) -> Place | None:
@@ -32,3 +33,32 @@ def _runs_as_script() -> bool:
     except Exception:
         return False
     return True
+
+
+def executed(frame: types.FrameType) -> list[Ran] | None:
+    """The cells that come before the running one, in the order of the notebook's graph; None for other code."""
+    if place(frame) is None:
+        return None
+    try:
+        from marimo._runtime.context import get_context
+        from marimo._runtime.dataflow import topological_sort
+
+        context = get_context()
+        graph: Any = context.graph
+        running: Any = context.cell_id or context.execution_context.cell_id
+        order = topological_sort(graph, set(graph.cells))
+        ancestors = graph.ancestors(running)
+        before = order[: order.index(running) + 1]
+        # A cell that this one does not depend on may change what both share, or may not have run.
+        return [
+            Ran(
+                graph.cells[cell].code,
+                f"cell {order.index(cell) + 1}",
+                certain=cell == running or cell in ancestors,
+                current=cell == running,
+                prefix=f"_cell_{cell}",
+            )
+            for cell in before
+        ]
+    except Exception as error:  # private names of marimo, which may go away
+        raise LookupError(f"marimo does not tell its cells ({type(error).__name__})") from error

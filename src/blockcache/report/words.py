@@ -149,7 +149,8 @@ def subject(item: Input) -> str:
         case "version":
             return f"version {one_line(item.digest, NOTE_WIDTH)}"
         case "path":
-            return f"statements that made {name}" + (f" ({note})" if note else "")
+            place = note.rpartition("made at ")[2]
+            return f"statements that made {name}" + (f" ({place})" if place else "")
         case "state":
             return f"state of {name}"
         case _:
