@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ class Project:
         self.log.unlink(missing_ok=True)
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
         variables |= {"BLOCKCACHE_LOG": str(self.log), "PYTHONDONTWRITEBYTECODE": "1"}
+        variables["XDG_CACHE_HOME"] = str(self.folder.parent / "machine")
         if "PYTHONPATH" in os.environ:
             variables["PYTHONPATH"] = os.environ["PYTHONPATH"]
         extra = dict(env or {})
@@ -85,6 +87,8 @@ class Project:
 def pytest_sessionstart() -> None:
     """Compile blockcache once: the programs must not write bytecode, which would hide edits within a second."""
     compileall.compile_dir(Path(blockcache.__file__).parent, quiet=1)
+    # Nothing of what tests leave behind belongs into the user's own folder.
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="blockcache-tests-")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from blockcache.errors import CacheError, FrozenMissError
 from blockcache.events import BlockFinished
 from blockcache.frames import Namespace, Skip, entry_point
 from blockcache.key import pinning
-from blockcache.model import Hit, Lookup, Manifest, Miss
+from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
 
 report.install()
@@ -117,6 +117,7 @@ class cached_block:
         self._mode = mode
         self._store = store
         self._passage: Passage | None = None
+        self._at: str | None = None  # where the store is
         self._event: BlockFinished | None = None
         self._facts: tuple[Any, ...] = ((), None, None)  # inputs, lookup, manifest: what is explained and shown
 
@@ -182,7 +183,7 @@ class cached_block:
                 run.end(kind)
         finally:
             self._passage = None
-            self._event = run.event
+            self._event, self._at = run.event, run.store_path
             self._facts = (
                 run.built.key.inputs if run.built is not None else (),
                 _without_values(run.result),
@@ -196,19 +197,43 @@ class cached_block:
     # -- telling ---------------------------------------------------------------------------
 
     def explain(self) -> str:
-        """What the result depends on, and on a miss what is different from the nearest entry."""
-        inputs, result, _ = self._facts
+        """What the result depends on, and on a miss what is different from the nearest entry, with diffs of code."""
+        inputs, result, manifest = self._facts
+        now, was = self._known()
+        text = report.explain(
+            self.name,
+            inputs,
+            result,
+            discovered=manifest.discovered if manifest is not None else (),
+            untracked=manifest.untracked if manifest is not None else (),
+            texts=now,
+            was_texts=was,
+        )
         if self._event is not None and self._event.problem:
-            return f"{report.explain(self.name, inputs, result)}\n\n{self._event.problem}"
-        return report.explain(self.name, inputs, result)
+            text += f"\n\n{self._event.problem}"
+        return text
+
+    def _known(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Source texts of this run and of the nearest entry."""
+        _, result, manifest = self._facts
+        nearest = result.nearest if isinstance(result, Miss) else None
+        if self._at is None or (manifest is None and nearest is None):
+            return {}, {}
+        from blockcache import catalogue  # takes longer to import than most hits take
+
+        store = passage.store_at(self._at)
+        return catalogue.read_texts(store, manifest), catalogue.read_texts(store, nearest)
 
     def _repr_html_(self) -> str:
         if self._event is None:
             return f"<code>{self!r}</code>"
         inputs, result, manifest = self._facts
-        outputs = manifest.outputs if isinstance(manifest, Manifest) else ()
-        was = result.nearest.key.inputs if isinstance(result, Miss) and result.nearest is not None else None
-        return report.card_html(self._event, inputs=inputs, outputs=outputs, was=was)
+        texts, was_texts = self._known()
+        now = report.Facts(inputs, texts=texts) if manifest is None else report.Facts.of(manifest, texts)
+        nearest = result.nearest if isinstance(result, Miss) else None
+        was = report.Facts.of(nearest, was_texts) if nearest is not None else None
+        outputs = manifest.outputs if manifest is not None else ()
+        return report.card_html(self._event, now=now, outputs=outputs, was=was)
 
     def _mime_(self) -> tuple[str, str]:
         """The same card for marimo."""

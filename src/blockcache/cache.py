@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import xxhash
@@ -34,6 +34,7 @@ from blockcache.model import (
     entry_id,
 )
 from blockcache.stores import Buffer, Store
+from blockcache.texts import redact, redacted
 
 #: The states of random generators stand beside the outputs, under what cannot be a name of a program.
 _GENERATORS = ".generators"
@@ -293,8 +294,11 @@ def save(
     provenance: Provenance,
     module_globals: dict[str, object],
     texts: Mapping[str, str],
+    patterns: Sequence[str] = (),
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
+
+    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
 
     Raises
     ------
@@ -315,14 +319,14 @@ def save(
     manifest = Manifest(
         name=block_name,
         key=built.key,
-        outputs=tuple(Output(n, _type_name(v), describe(v)) for n, v in results.values.items()),
+        outputs=tuple(Output(n, _type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
         deleted=results.deleted,
         blobs=tuple(blobs),
         provenance=provenance,
         imports=results.imports,
-        discovered=results.discovered,
+        discovered=redacted(results.discovered, patterns),
         stats=results.stats,
-        untracked=results.untracked,
+        untracked=tuple(redact(clause, patterns) for clause in results.untracked),
         generators=tuple(sorted(results.generators)),
         texts=_put_texts(store, texts),
     )

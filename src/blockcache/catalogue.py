@@ -5,6 +5,7 @@ The layout is that of FORMAT.md; bytes go through the store protocol only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -62,8 +63,13 @@ class Catalogue:
 
     @property
     def blobs(self) -> dict[str, int]:
-        """Digest and size in bytes of every blob that a readable entry names."""
+        """Digest and size in bytes of every blob with values that a readable entry names."""
         return {b.digest: b.size_bytes for e in self.entries for b in e.manifest.blobs}
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """Digests of the blobs with source texts that readable entries name."""
+        return frozenset(e.manifest.texts for e in self.entries if e.manifest.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class Usage:
         Bytes saved because several entries name the same blob.
     orphans, orphan_bytes
         Blobs that no readable entry names (an interrupted save, an unreadable manifest).
+    text_bytes
+        Bytes of source texts, which only explanations read.
     work_s
         Time that the bodies of all entries took.
     """
@@ -91,6 +99,7 @@ class Usage:
     shared_bytes: int = 0
     orphans: int = 0
     orphan_bytes: int = 0
+    text_bytes: int = 0
     work_s: float = 0.0
 
 
@@ -129,6 +138,19 @@ def read(store: Store) -> Catalogue:
     return Catalogue(tuple(entries), tuple(unreadable))
 
 
+def read_texts(store: Store, manifest: Manifest | None) -> dict[str, str]:
+    """Source texts behind the inputs of an entry, under ``"<kind> <name>"``; what cannot be read is not there."""
+    if manifest is None or not manifest.texts:
+        return {}
+    try:
+        data = store.get(f"blobs/{manifest.texts}")
+        raw = {} if data is None else json.loads(bytes(data))
+    except (StoreError, ValueError):
+        return {}
+    texts = raw if isinstance(raw, dict) else {}
+    return {name: text for name, text in texts.items() if isinstance(text, str)}
+
+
 def usage(store: Store, catalogue: Catalogue) -> Usage:
     """What the bytes of ``store`` are used for.
 
@@ -139,7 +161,9 @@ def usage(store: Store, catalogue: Catalogue) -> Usage:
     """
     blobs = catalogue.blobs
     total = sum(e.manifest.size_bytes for e in catalogue.entries)
-    orphans = [path for path in store.list("blobs") if path.rpartition("/")[2] not in blobs]
+    texts = catalogue.texts
+    used = blobs.keys() | texts
+    orphans = [path for path in store.list("blobs") if path.rpartition("/")[2] not in used]
     return Usage(
         entries=len(catalogue.entries),
         names=len({e.manifest.name for e in catalogue.entries}),
@@ -148,6 +172,7 @@ def usage(store: Store, catalogue: Catalogue) -> Usage:
         shared_bytes=total - sum(blobs.values()),
         orphans=len(orphans),
         orphan_bytes=sum(_size_bytes(store, path) for path in orphans),
+        text_bytes=sum(_size_bytes(store, f"blobs/{digest}") for digest in texts),
         work_s=sum(e.manifest.provenance.duration_s for e in catalogue.entries),
     )
 
@@ -171,6 +196,9 @@ def remove(store: Store, chosen: Iterable[Stored]) -> Removed:
             store.delete(path)
     used = left.blobs
     blobs = {b.digest: b.size_bytes for e in chosen for b in e.manifest.blobs if b.digest not in used}
+    # Their size is not in the manifest.
+    for digest in {e.manifest.texts for e in chosen} - left.texts - {""}:
+        blobs[digest] = _size_bytes(store, f"blobs/{digest}")
     # A manifest of a newer format is unreadable here and still needs its blobs: it holds their digests as text.
     free = [d for d in blobs if not any(d.encode() in u.text for u in left.unreadable)]
     deleted = [d for d in free if store.delete(f"blobs/{d}")]

@@ -6,32 +6,24 @@ and from any environment.
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from blockcache import __version__, catalogue, report
+from blockcache import __version__, catalogue, report, tables
 from blockcache.catalogue import Catalogue, Removed, Stored
 from blockcache.errors import CacheError
-from blockcache.model import Manifest, compare
+from blockcache.model import Difference, Manifest, compare
 from blockcache.settings import VARIABLES, Settings, resolve, store_path
 
 if TYPE_CHECKING:
+    from blockcache.status import Judged
     from blockcache.stores import Store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-#: Columns of a table: heading, and whether it is a number (right-aligned).
-_Columns = Sequence[tuple[str, bool]]
-#: Blanks between columns, and the width that a column of text needs to be of use.
-_GAP = 2
-_READABLE = 14
 
 
 class _UnknownError(click.ClickException):
@@ -73,7 +65,7 @@ def list_entries(store_argument: str | None, as_json: bool) -> None:
     """List every entry, newest first."""
     place, _, found = _open(store_argument)
     if as_json:
-        _print_json(
+        tables.print_json(
             {
                 "store": place,
                 "entries": [_facts(e) for e in found.entries],
@@ -86,7 +78,7 @@ def list_entries(store_argument: str | None, as_json: bool) -> None:
     else:
         columns = [("name", False), ("made", False), ("took", True), ("size", True)]
         columns += [("outputs", True), ("host", False), ("where", False), ("key", False)]
-        _print_table(
+        tables.print_table(
             columns,
             [_row(e.manifest) for e in found.entries],
             flexible=("name", "where"),
@@ -104,13 +96,15 @@ def show(store_argument: str | None, name: str, as_json: bool) -> None:
     place, _, found = _open(store_argument)
     entries = _choose(found, name, place)
     if as_json:
-        _print_json({**_facts(entries[0]), **_contents(entries[0].manifest)})
+        tables.print_json({**_facts(entries[0]), **_contents(entries[0].manifest)})
         return
-    _print_lines(_described(entries[0]))
+    tables.print_lines(_described(entries[0]))
     if len(entries) > 1:
         keys = ", ".join(dict.fromkeys(e.manifest.key.digest[:8] for e in entries[1:6]))
         more = " and more" if len(entries) > 6 else ""
-        click.echo(f"\n{_count(len(entries) - 1, 'older entry', 'older entries')}: show one by its key: {keys}{more}")
+        click.echo(
+            f"\n{tables.count(len(entries) - 1, 'older entry', 'older entries')}: show one by its key: {keys}{more}"
+        )
 
 
 @main.command()
@@ -118,29 +112,108 @@ def show(store_argument: str | None, name: str, as_json: bool) -> None:
 @_json_option
 @click.pass_obj
 def explain(store_argument: str | None, name: str, as_json: bool) -> None:
-    """Say what changed between the newest entry of NAME and the one before it.
+    """Say what changed between the newest entry of NAME and the nearest one before it.
 
     With one entry only: what it depends on.
     """
-    place, _, found = _open(store_argument)
+    place, store, found = _open(store_argument)
     entries = _choose(found, name, place)
     newest = entries[0].manifest
-    # The same key may have been saved again (mode refresh); that is no change to explain.
-    older = next((e for e in found.named(newest.name) if _before(e, entries[0])), None)
-    differences = compare(newest.key.inputs, older.manifest.key.inputs) if older else ()
+    older = _nearest(found, entries[0])
+    now = report.Facts.of(newest, catalogue.read_texts(store, newest) if store is not None else {})
+    if older is None:
+        if as_json:
+            _print_explained(entries[0], now, None, None, ())
+            return
+        click.echo(
+            f"{report.one_line(newest.name)}: the entry made {report.age(newest.provenance.made_at)} depends on\n"
+        )
+        tables.print_tree(report.tree_lines(now))
+        return
+    was = report.Facts.of(older.manifest, catalogue.read_texts(store, older.manifest) if store is not None else {})
+    differences = _differences(newest, older.manifest)
     if as_json:
-        rows = [{"kind": d.kind, "name": d.name, "change": report.cause(d)} for d in differences]
-        against = _facts(older) if older else None
-        inputs = _contents(newest)["inputs"]
-        _print_json({"entry": _facts(entries[0]), "against": against, "differences": rows, "inputs": inputs})
+        _print_explained(entries[0], now, older, was, differences)
         return
     head = f"{report.one_line(newest.name)}: the entry made {report.age(newest.provenance.made_at)}"
-    if older is None:
-        _print_lines(f"{head} depends on\n\n{report.tree(newest.key.inputs)}")
-        return
     head += f"\ncompared with the one made {report.age(older.manifest.provenance.made_at)}"
-    head += f": {report.reason(differences)}"
-    _print_lines(f"{head}\n\n{report.tree(newest.key.inputs, older.manifest.key.inputs)}")
+    tables.print_lines(f"{head}: {report.reason(differences)}")
+    click.echo()
+    tables.print_tree(report.tree_lines(now, was))
+
+
+@main.command()
+@click.argument("file", type=click.Path())
+@click.option("--diff", "with_diffs", is_flag=True, help="Show how the code that changed differs.")
+@_json_option
+@click.pass_context
+def status(ctx: click.Context, file: str, with_diffs: bool, as_json: bool) -> None:
+    """Say whether the blocks of FILE (a script or notebook) would hit, without running it.
+
+    What only a run knows is told as a condition. Exits with 0 when all would hit, 1 when some would not,
+    3 when that cannot be known for some.
+    """
+    from blockcache import status as engine
+
+    judged = engine.judge(file, ctx.obj)
+    if as_json:
+        tables.print_json({"file": str(Path(file).resolve()), "blocks": [_judged(j) for j in judged]})
+    elif not judged:
+        click.echo(f"no blocks in {file}")
+    else:
+        columns = [("block", False), ("where", False), ("would", False), ("because", False)]
+        rows = [
+            (report.one_line(j.name) or "?", report.one_line(j.place), j.verdict, report.one_line(j.reason))
+            for j in judged
+        ]
+        tables.print_table(columns, rows, flexible=("block", "because"), optional=("where",))
+        if with_diffs:
+            for one in judged:
+                _print_diffs(one)
+    verdicts = {j.verdict for j in judged}
+    ctx.exit(1 if "miss" in verdicts else 3 if "unknown" in verdicts else 0)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("script", type=click.Path(exists=True, dir_okay=False))
+@click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
+@click.option("--sample", metavar="SHARE", help="Run only this share of the hits again, such as 5%.")
+@_json_option
+@click.pass_context
+def verify(ctx: click.Context, script: str, arguments: tuple[str, ...], sample: str | None, as_json: bool) -> None:
+    """Run SCRIPT (or a notebook), its hits too, and compare their results with what was saved.
+
+    Options that are not known here go to the script; -- before ARGS gives it all of them. Exits with 1 when a result
+    differs, and with the script's own status when that fails.
+    """
+    from blockcache import verify as engine
+
+    ran = engine.run(script, arguments, store=ctx.obj, sample=sample)
+    if as_json:
+        tables.print_json(
+            {
+                "script": str(Path(script).resolve()),
+                "exit_status": ran.exit_status,
+                "blocks": [asdict(block) | {"result": block.result} for block in ran.blocks],
+            }
+        )
+    elif not ran.blocks:
+        click.echo("no block ran")
+    else:
+        columns = [("block", False), ("where", False), ("result", False), ("runs", True), ("because", False)]
+        rows = [
+            (report.one_line(b.name), report.one_line(b.place), b.result, str(b.runs), report.one_line(b.reason))
+            for b in ran.blocks
+        ]
+        tables.print_table(columns, rows, flexible=("block", "because"), optional=("where", "runs"))
+        for block in ran.blocks:
+            if len(block.clauses) > 1:
+                tables.print_lines(
+                    "\n".join([f"\n{report.one_line(block.name)}", *(f"    {c}" for c in block.clauses)])
+                )
+    if ran.exit_status and not as_json:
+        click.echo(f"{script} ended with {ran.exit_status}", err=True)
+    ctx.exit(ran.exit_status or (1 if any(b.result == "differs" for b in ran.blocks) else 0))
 
 
 @main.command()
@@ -152,21 +225,22 @@ def stats(store_argument: str | None, as_json: bool) -> None:
     used = catalogue.usage(store, found) if store is not None else catalogue.Usage()
     biggest = _by_name(found)[:10]
     if as_json:
-        _print_json({"store": place, **asdict(used), "unreadable": len(found.unreadable), "biggest": biggest})
+        tables.print_json({"store": place, **asdict(used), "unreadable": len(found.unreadable), "biggest": biggest})
         return
     if store is None:
         click.echo(f"no entries in {place}")
         return
     rows = [
         ("store", place),
-        ("entries", f"{used.entries} of {_count(used.names, 'block', 'blocks')}"),
-        ("on disk", f"{report.size(used.size_bytes)} in {_count(used.blobs, 'blob', 'blobs')}"),
+        ("entries", f"{used.entries} of {tables.count(used.names, 'block', 'blocks')}"),
+        ("on disk", f"{report.size(used.size_bytes)} in {tables.count(used.blobs, 'blob', 'blobs')}"),
         ("shared", f"{report.size(used.shared_bytes)} more if entries did not share blobs"),
+        ("sources", f"{report.size(used.text_bytes)} of code, to show what changed"),
         ("work kept", report.duration(used.work_s)),
     ]
     if used.orphans:
-        rows.append(("unused", f"{report.size(used.orphan_bytes)} in {_count(used.orphans, 'blob', 'blobs')}"))
-    _print_lines("\n".join(f"{fact:<9}  {text}" for fact, text in rows))
+        rows.append(("unused", f"{report.size(used.orphan_bytes)} in {tables.count(used.orphans, 'blob', 'blobs')}"))
+    tables.print_lines("\n".join(f"{fact:<9}  {text}" for fact, text in rows))
     if biggest:
         click.echo()
         columns = [("biggest blocks", False), ("entries", True), ("size", True), ("work", True)]
@@ -174,7 +248,7 @@ def stats(store_argument: str | None, as_json: bool) -> None:
             (report.one_line(b["name"]), str(b["entries"]), report.size(b["size_bytes"]), report.duration(b["work_s"]))
             for b in biggest
         ]
-        _print_table(columns, table, flexible=("biggest blocks",))
+        tables.print_table(columns, table, flexible=("biggest blocks",))
     _say_unreadable(found)
 
 
@@ -210,10 +284,10 @@ def rm(
             raise _UnknownError(f"there is no such entry with a key that begins with {key!r} in {place}")
         removed = catalogue.remove(store, chosen)
     if as_json:
-        _print_json(asdict(removed))
+        tables.print_json(asdict(removed))
         return
-    entries = _count(removed.entries, "entry", "entries")
-    blobs = _count(removed.blobs, "blob", "blobs")
+    entries = tables.count(removed.entries, "entry", "entries")
+    blobs = tables.count(removed.blobs, "blob", "blobs")
     click.echo(f"deleted {entries} and {blobs}, freed {report.size(removed.freed_bytes)}")
 
 
@@ -227,10 +301,10 @@ def config(store_argument: str | None, as_json: bool) -> None:
     names = list(VARIABLES)
     if as_json:
         values = {n: {"value": getattr(settings, n), "origin": settings.origin[n]} for n in names}
-        _print_json({"settings": values, "store_path": path})
+        tables.print_json({"settings": values, "store_path": path})
         return
     columns = [("setting", False), ("value", False), ("comes from", False)]
-    _print_table(columns, [(n, _value(settings, n), settings.origin[n]) for n in names], flexible=("comes from",))
+    tables.print_table(columns, [(n, _value(settings, n), settings.origin[n]) for n in names], flexible=("comes from",))
     click.echo(f"\nstore: {path}")
 
 
@@ -245,7 +319,7 @@ def demo(as_json: bool) -> None:
     except engine.DemoError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        _print_json(result.to_json())
+        tables.print_json(result.to_json())
         return
     rows = [
         (
@@ -257,7 +331,7 @@ def demo(as_json: bool) -> None:
         for row in result.rows
     ]
     columns = [("block", False), ("first run", True), ("second run", True), ("ratio", True)]
-    _print_table(columns, rows, flexible=("block",))
+    tables.print_table(columns, rows, flexible=("block",))
 
 
 # ---- finding entries ----
@@ -292,10 +366,44 @@ def _unknown(found: Catalogue, name: str, place: str) -> _UnknownError:
     return _UnknownError(f"there is no block {name!r} in {place}{hint}")
 
 
-def _before(entry: Stored, newest: Stored) -> bool:
-    """Whether an entry is older than ``newest`` and of another key."""
-    made = entry.manifest.provenance.made_at, newest.manifest.provenance.made_at
-    return made[0] <= made[1] and entry.manifest.key.digest != newest.manifest.key.digest
+def _nearest(found: Catalogue, newest: Stored) -> Stored | None:
+    """The entry made before ``newest`` under the same name that differs from it in the fewest inputs."""
+    made_at = newest.manifest.provenance.made_at
+    # What was only saved again (mode refresh) is no change to explain.
+    before = [
+        (len(differences), number, entry)
+        for number, entry in enumerate(found.named(newest.manifest.name))
+        if entry.manifest.provenance.made_at <= made_at
+        and (differences := _differences(newest.manifest, entry.manifest))
+    ]
+    return min(before)[2] if before else None
+
+
+def _differences(now: Manifest, was: Manifest) -> tuple[Difference, ...]:
+    return (*compare(now.key.inputs, was.key.inputs), *compare(now.discovered, was.discovered))
+
+
+def _print_explained(
+    entry: Stored, now: report.Facts, older: Stored | None, was: report.Facts | None, differences: Sequence[Difference]
+) -> None:
+    def text(facts: report.Facts | None, difference: Difference) -> str:
+        return "" if facts is None else facts.texts.get(f"{difference.kind} {difference.name}", "")
+
+    rows = [
+        {"kind": d.kind, "name": d.name, "change": report.cause(d), "diff": list(report.diff(before, after))}
+        if (before := text(was, d)) and (after := text(now, d))
+        else {"kind": d.kind, "name": d.name, "change": report.cause(d)}
+        for d in differences
+    ]
+    facts = _contents(entry.manifest)
+    tables.print_json(
+        {
+            "entry": _facts(entry),
+            "against": _facts(older) if older else None,
+            "differences": rows,
+            **{name: facts[name] for name in ("inputs", "discovered", "untracked")},
+        }
+    )
 
 
 def _by_name(found: Catalogue) -> list[dict[str, Any]]:
@@ -346,7 +454,7 @@ def _described(entry: Stored) -> str:
     lines += [f"    {name}  deleted" for name in manifest.deleted]
     if len(lines) == len(facts) + 3:
         lines.append("    nothing")
-    lines += ["", "depends on", *(f"  {line}" for line in report.tree(manifest.key.inputs).splitlines())]
+    lines += ["", "depends on", *(f"  {line}" for line in report.tree(report.Facts.of(manifest)).splitlines())]
     lines += ["", f"blobs, {report.size(manifest.size_bytes)} in all"]
     lines += [f"    {b.digest}  {report.size(b.size_bytes)}" for b in manifest.blobs]
     return "\n".join(lines)
@@ -376,6 +484,8 @@ def _contents(manifest: Manifest) -> dict[str, Any]:
     return {
         "format": manifest.format,
         "inputs": [i._asdict() for i in manifest.key.inputs],
+        "discovered": [i._asdict() for i in manifest.discovered],
+        "untracked": list(manifest.untracked),
         "outputs": [asdict(o) for o in manifest.outputs],
         "deleted": list(manifest.deleted),
         "blobs": [asdict(b) for b in manifest.blobs],
@@ -383,13 +493,37 @@ def _contents(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def _judged(judged: Judged) -> dict[str, Any]:
+    """A verdict, for programs."""
+    entry = judged.entry
+    texts = judged.texts
+    rows: list[dict[str, Any]] = []
+    for d in judged.differences:
+        now, was = texts.get(f"{d.kind} {d.name}", ("", ""))
+        rows.append({"kind": d.kind, "name": d.name, "change": report.cause(d), "diff": list(report.diff(was, now))})
+    return {
+        "name": judged.name,
+        "place": judged.place,
+        "would": judged.verdict,
+        "because": judged.reason,
+        "differences": rows,
+        "key": entry.key.digest if entry is not None else None,
+        "made_at": entry.provenance.made_at if entry is not None else None,
+    }
+
+
+def _print_diffs(judged: Judged) -> None:
+    for difference in judged.differences:
+        now, was = judged.texts.get(f"{difference.kind} {difference.name}", ("", ""))
+        if was:
+            click.echo()
+            tables.print_lines(f"{report.one_line(judged.name)}: {report.cause(difference)}")
+            tables.print_tree((report.diff_style(line), f"    {line}") for line in report.diff(was, now))
+
+
 def _value(settings: Settings, name: str) -> str:
     value = getattr(settings, name)
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _times(first_s: float, second_s: float) -> str:
@@ -397,84 +531,9 @@ def _times(first_s: float, second_s: float) -> str:
     return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
 
 
-# ---- printing ----
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(value, indent=2))
-
-
 def _say_unreadable(found: Catalogue) -> None:
     if found.unreadable:
-        lines = [f"{_count(len(found.unreadable), 'manifest', 'manifests')} cannot be read:"]
+        lines = [f"{tables.count(len(found.unreadable), 'manifest', 'manifests')} cannot be read:"]
         lines += [f"  {one.path}: {report.one_line(one.problem)}" for one in found.unreadable]
         click.echo(err=True)
-        _print_lines("\n".join(lines), err=True)
-
-
-def _print_lines(text: str, *, err: bool = False) -> None:
-    """Text as it is; on a terminal, lines are cut at its width, because wrapped rows of a tree cannot be read."""
-    width = _terminal_width(sys.stderr if err else sys.stdout)
-    for line in text.splitlines():
-        click.echo(line if width is None else _cut(line, width), err=err)
-
-
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 3] + "..."
-
-
-def _terminal_width(stream: TextIO) -> int | None:
-    """The terminal's width; None for pipes and files, where nothing is cut."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
-
-
-def _print_table(
-    columns: _Columns,
-    rows: Sequence[Sequence[str]],
-    *,
-    flexible: Sequence[str],
-    optional: Sequence[str] = (),
-) -> None:
-    """Print a table; where the terminal is narrow, ``optional`` columns go first, then ``flexible`` ones are cut."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    width = _terminal_width(sys.stdout) or 10_000
-    widths = _fit(columns, rows, width, flexible, optional)
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, _GAP, 0, 0))
-    kept = [place for place, (heading, _) in enumerate(columns) if heading in widths]
-    for heading, number in (columns[place] for place in kept):
-        justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(Text(heading), justify=justify, no_wrap=True, overflow="ellipsis", width=widths[heading])
-    for row in rows:
-        table.add_row(*(Text(row[place], style="bold" if place == 0 else "") for place in kept))
-    console = Console(width=width, highlight=False)
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip())
-
-
-def _fit(
-    columns: _Columns, rows: Sequence[Sequence[str]], width: int, flexible: Sequence[str], optional: Sequence[str]
-) -> dict[str, int]:
-    """The width of each column that is kept."""
-    from rich.cells import cell_len
-
-    wanted = {
-        heading: max(cell_len(text) for text in (heading, *(row[place] for row in rows)))
-        for place, (heading, _) in enumerate(columns)
-    }
-    dropped = list(optional)
-    while True:
-        room = width - sum(w for h, w in wanted.items() if h not in flexible) - _GAP * (len(wanted) - 1)
-        bending = [h for h in flexible if h in wanted]
-        if not dropped or room >= min(sum(wanted[h] for h in bending), _READABLE * len(bending)):
-            break
-        del wanted[dropped.pop(0)]
-    for left, heading in zip(range(len(bending), 0, -1), sorted(bending, key=wanted.__getitem__), strict=True):
-        # The narrow ones first: what they do not need goes to the wide ones.
-        wanted[heading] = max(min(wanted[heading], room // left), 1)
-        room -= wanted[heading]
-    return wanted
+        tables.print_lines("\n".join(lines), err=True)

@@ -19,6 +19,7 @@ import xxhash
 from blockcache import analysis
 from blockcache.analysis import Block, ImportRef
 
+_MOST_KEPT = 4000
 #: Records are made again when any of the code that makes them is another.
 _MAKERS = (analysis.__file__, os.path.join(os.path.dirname(analysis.__file__), "..", "frames", "locate.py"))
 
@@ -59,10 +60,20 @@ def remember(folder: str, code: CodeType, offset: int, block: Block) -> None:
     path = os.path.join(folder, _name(code, offset))
     temporary = f"{path}.{os.getpid()}"
     with contextlib.suppress(OSError):
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        _make_room(folder)
         with open(temporary, "wb") as file:
             file.write(xxhash.xxh3_128_hexdigest(data).encode() + b"\n" + data)
         os.replace(temporary, path)
+
+
+def _make_room(folder: str) -> None:
+    """Drop the records that were made longest ago when there are many: each edit of a file leaves some behind."""
+    names = os.listdir(folder)
+    if len(names) > _MOST_KEPT:
+        paths = [os.path.join(folder, name) for name in names]
+        for path in sorted(paths, key=lambda p: os.stat(p).st_mtime_ns)[: len(paths) // 2]:
+            os.unlink(path)
 
 
 def _name(code: CodeType, offset: int) -> str:

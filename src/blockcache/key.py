@@ -90,6 +90,8 @@ class Built:
         Dotted names of what it uses in libraries.
     states
         What shows whether a value without content is used up or changed, by name.
+    path_texts
+        The statements of each execution path, for people.
     """
 
     key: Key
@@ -97,6 +99,7 @@ class Built:
     label: Callable[[object], str | None]
     uses: frozenset[str]
     states: Mapping[str, str | None] = field(default_factory=dict)
+    path_texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def upstream_names(block: Block) -> frozenset[str]:
@@ -184,8 +187,8 @@ def build(
     inputs = [*reach.inputs.values(), *states]
     inputs += [Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
     inputs += demands.declared
-    states_of_made = made.states if made is not None else {}
-    return Built(Key.of(inputs), reach.objects, reach.known_label, frozenset(reach.uses), states_of_made)
+    states_of_made, texts = (made.states, made.texts) if made is not None else ({}, {})
+    return Built(Key.of(inputs), reach.objects, reach.known_label, frozenset(reach.uses), states_of_made, texts)
 
 
 class _Made:
@@ -196,6 +199,7 @@ class _Made:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self.states: dict[str, str | None] = {}
+        self.texts: dict[str, str] = {}
         self._depth = 0
 
     def __call__(self, root: Root, name: str, value: object) -> str:
@@ -214,6 +218,7 @@ class _Made:
         if ("path", name) in self.reach.inputs:
             return label
         self.reach.inputs["path", name] = Input("path", name, found.digest, found.note)
+        self.texts[name] = found.text
         if state is not None and NEVER_AGAIN not in state:
             # What no statement shows: a cell that ran again, how often a loop did.
             self.reach.inputs["state", name] = Input("state", name, state, state[:80])
@@ -252,7 +257,9 @@ def pinning(pin: object) -> Callable[[str], str | None]:
     for name, level in levels.items():
         if not isinstance(name, str) or level not in ("exact", "minor", "major", None):
             what = f"pin={{{name!r}: {level!r}}}" if isinstance(pin, Mapping) else f"pin={level!r}"
-            raise CacheError(f"{what}: it takes 'exact', 'minor', 'major', None, or a mapping from distributions to these")
+            raise CacheError(
+                f"{what}: it takes 'exact', 'minor', 'major', None, or a mapping from distributions to these"
+            )
     known: dict[str, str | None] = {normal_name(name): level for name, level in levels.items()}
     return lambda name: known.get(normal_name(name), known.get("*", "exact"))
 
@@ -271,14 +278,14 @@ def content(value: object, name: str, home: Mapping[str, object]) -> str:
     return Key.of(reach.inputs.values()).digest
 
 
-def difference(was: object, now: object, upstream: Upstream) -> str:
+def difference(name: str, was: object, now: object, upstream: Upstream) -> str:
     """In a clause, how a value differs from the saved one; empty when it does not."""
     try:
         if content(was, "it", upstream.globals) == content(now, "it", upstream.globals):
             return ""
     except FingerprintError as error:
         return f"cannot be compared: {error}"
-    before, after = describe(was), describe(now)
+    before, after = describe(was, name), describe(now, name)
     what = f"{before} was saved, {after} this time" if before != after else f"{after} differs"
     return f"{what}; the entry is stale, or the body gives another result each time"
 
@@ -303,4 +310,6 @@ def changed_by_body(
         and (d.kind == "state" or d.name.partition(".")[0].partition(" ")[0] not in block.writes)
     ]
     used = [name for name, state in after.states.items() if before.states.get(name) != state]
-    return list(dict.fromkeys([*changed, *(n for n in used if n.partition(".")[0].partition(" ")[0] not in block.writes)]))
+    return list(
+        dict.fromkeys([*changed, *(n for n in used if n.partition(".")[0].partition(" ")[0] not in block.writes)])
+    )

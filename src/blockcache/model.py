@@ -115,8 +115,13 @@ def compare(now: Iterable[Input], was: Iterable[Input]) -> tuple[Difference, ...
         a, b = here.get((kind, name)), there.get((kind, name))
         if a is None or b is None or a.digest != b.digest:
             found.append(Difference(kind, name, a, b))
+    return likeliest_first(found)
+
+
+def likeliest_first(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Differences in the order of a report."""
     # A changed input says more than one that came or went with it.
-    return tuple(sorted(found, key=lambda d: (d.now is None or d.was is None, _rank(d.kind), d.name)))
+    return tuple(sorted(differences, key=lambda d: (d.now is None or d.was is None, _rank(d.kind), d.name)))
 
 
 def entry_id(discovered: Iterable[Input]) -> str:

@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any
 
@@ -20,12 +20,12 @@ from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
-from blockcache.model import Hit, Input, Lookup, Manifest, Miss, Provenance
+from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
 from blockcache.opaque import files_behind
 from blockcache.paths import Paths
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore
-from blockcache.texts import texts_of
+from blockcache.texts import redacted, texts_of
 
 _MISSING = object()
 #: How multiprocessing calls the main module in a process that it has started.
@@ -142,6 +142,9 @@ class Passage:
                 break
             for name in read_by_helpers:
                 del self.set_aside[name]
+        if self.settings.redact:
+            inputs = redacted(self.built.key.inputs, self.settings.redact)
+            self.built = replace(self.built, key=Key(inputs, self.built.key.digest))
 
     def _declared(self) -> tuple[Input, ...]:
         found: list[Input] = []
@@ -229,7 +232,7 @@ class Passage:
                 codes=self._codes(),
                 texts=self._texts(),
                 constants=self.block.texts,
-                ignore=(self._store_path,),
+                ignore=(self.store_path,),
                 memo=self._memo,
             )
             self.recorder.start()
@@ -320,12 +323,30 @@ class Passage:
             self._submodules(values),
             (*recorded.inputs, *states),
             recorded.stats,
-            (*recorded.untracked, *ambient.untracked(self.built.uses), *unseeded, *(f"writes {file}" for file in recorded.written)),
+            (
+                *recorded.untracked,
+                *ambient.untracked(self.built.uses),
+                *unseeded,
+                *(f"writes {file}" for file in recorded.written),
+            ),
             moved,
         )
-        texts = texts_of(self.built.key.inputs, self.built.objects, self.block.source)
+        texts = texts_of(
+            self.built.key.inputs,
+            self.built.objects,
+            self.block.source,
+            paths=self.built.path_texts,
+            patterns=self.settings.redact,
+        )
         return cache.save(
-            self._store, self.name, self.built, results, self._provenance(ran_s), self.namespace.globals, texts
+            self._store,
+            self.name,
+            self.built,
+            results,
+            self._provenance(ran_s),
+            self.namespace.globals,
+            texts,
+            self.settings.redact,
         )
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
@@ -365,7 +386,7 @@ class Passage:
             elif name not in hit.values:
                 differing.append(f"{name} was deleted, and this run bound it")
             else:
-                clause = key.difference(hit.values[name], after[name], self.upstream)
+                clause = key.difference(name, hit.values[name], after[name], self.upstream)
                 if clause:
                     differing.append(f"{name} {clause}")
         outcome: Outcome = "differs" if differing else "verified"
@@ -440,21 +461,18 @@ class Passage:
         emit(self.event)
 
     @property
-    def _store_path(self) -> str:
+    def store_path(self) -> str:
+        """Where the store is."""
         return settings.store_path(self.settings, self.place.folder)
 
     @property
     def _memo(self) -> str:
         """Folder for what this machine remembers of files; stores know nothing of it."""
-        return os.path.join(self._store_path, ".memo")
+        return os.path.join(settings.local_folder(), "files")
 
     @property
     def _store(self) -> Store:
-        path = self._store_path
-        found = _stores.get(path)
-        if found is None:
-            found = _stores[path] = LocalStore(path)
-        return found
+        return store_at(self.store_path)
 
     def _provenance(self, ran_s: float) -> Provenance:
         import getpass
@@ -478,6 +496,14 @@ class Passage:
             machine=platform.node(),
             user=user,
         )
+
+
+def store_at(path: str) -> Store:
+    """The store in a folder; opened once."""
+    found = _stores.get(path)
+    if found is None:
+        found = _stores[path] = LocalStore(path)
+    return found
 
 
 def _ran(frame: FrameType) -> tuple[earlier.Ran, ...]:
@@ -506,7 +532,7 @@ def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Setti
     known = _examined.get((id(code), offset))
     if known is not None:
         return known[2]
-    folder = os.path.join(settings.store_path(chosen, place.folder), ".index")
+    folder = os.path.join(settings.local_folder(), "blocks")
     block = index.recall(folder, code, offset)
     if block is None:
         located = _locate(frame)

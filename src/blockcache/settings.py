@@ -99,16 +99,17 @@ def _as_path(value: object) -> str:
     raise ValueError("the path of a local file or directory")
 
 
-def _as_share(value: object) -> float:
+def share(value: object) -> float:
+    """A share above 0 and at most 1, from a number or text such as ``5%``; a ValueError says what it can be."""
     wanted = ValueError("a share such as 0.05 or '5%', above 0 and at most 1")
     try:
         text = str(value).strip()
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
         raise wanted from None
-    if isinstance(value, bool) or not 0 < share <= 1:
+    if isinstance(value, bool) or not 0 < found <= 1:
         raise wanted
-    return share
+    return found
 
 
 def _as_patterns(value: object) -> tuple[str, ...]:
@@ -141,7 +142,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "quiet": _as_flag,
     "strict": _as_flag,
     "log": _as_path,
-    "sample": _as_share,
+    "sample": share,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -254,6 +255,15 @@ def store_path(settings: Settings, anchor: str) -> str:
         if os.path.isabs(anchor):
             _root_of[anchor] = root
     return os.path.join(root, STORE_FOLDER)
+
+
+def local_folder() -> str:
+    """Where this machine keeps what only saves it time: digests of unchanged files, what is known of sources.
+
+    Never in a store, which others may read: a source is its owner's business.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(home, "blockcache")
 
 
 def log_path(settings: Settings) -> str | None:

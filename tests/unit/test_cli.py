@@ -138,6 +138,36 @@ def test_explain_compares_with_the_entry_before(place):
     assert _json(place, "explain", "train [v2]")["against"] is None
 
 
+def test_explain_shows_the_diff_of_code_and_takes_the_nearest_entry(project, monkeypatch):
+    """A real program: the entry with the fewest differences, the diff in lines of the file, also as data."""
+    main = "from blockcache import cached_block\nfrom helpers import f\nn = 1\nwith cached_block('a'):\n    y = f(n)\n"
+    project.write(main=main, helpers="def f(x):\n    return x + 1\n")
+    project.run()
+    project.write(helpers="def f(x):\n    return x + 2\n")
+    project.run()
+    project.write(main=main.replace("n = 1", "n = 2"), helpers="def f(x):\n    return x - 1\n")
+    project.run()
+    project.write(helpers="def f(x):\n    return x + 1\n")
+    project.run()
+    store = str(project.folder / ".blockcache")
+    text = _run(store, "explain", "a").stdout
+    assert "function f (helpers.py:1) changed\n" in text, "not (+1 more): the nearest differs in one input"
+    assert "        @@ -1,2 +1,2 @@\n         def f(x):\n        -    return x - 1\n        +    return x + 1\n" in text
+    (difference,) = _json(store, "explain", "a")["differences"]
+    assert difference["diff"][-2:] == ["-    return x - 1", "+    return x + 1"]
+
+
+def test_source_texts_go_with_their_entries(project):
+    """They are no unused blobs while an entry names them, and gone after it."""
+    project.write(main="from blockcache import cached_block\nwith cached_block('a'):\n    y = 1\n")
+    project.run()
+    store = str(project.folder / ".blockcache")
+    found = _json(store, "stats")
+    assert (found["orphans"], found["blobs"]) == (0, 1) and found["text_bytes"] > 0
+    assert _json(store, "rm", "a")["blobs"] == 2
+    assert list((project.folder / ".blockcache" / "blobs").rglob("*/*")) == []
+
+
 def test_stats_add_up(place):
     """Each blob counts once, and what sharing spares is told apart."""
     found = _json(place, "stats")
@@ -251,7 +281,7 @@ def test_a_bad_setting_is_a_message_not_a_traceback(tmp_path, monkeypatch):
     assert "BLOCKCACHE_MODE" in done.stderr and "'sideways'" in done.stderr and "frozen" in done.stderr
 
 
-def _on_a_terminal(columns, *arguments):
+def _on_a_terminal(columns, *arguments, code=0):
     """What a terminal of that width shows, read from a real pseudo-terminal."""
     import pty
 
@@ -267,12 +297,12 @@ def _on_a_terminal(columns, *arguments):
     except OSError:  # Linux reports the end of a terminal as an error
         pass
     os.close(parent)
-    assert process.wait() == 0, shown.decode()
+    assert process.wait() == code, shown.decode()
     return shown.decode()
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_tables_fit_the_terminal(place, columns):
+def test_tables_fit_the_terminal(place, columns, tmp_path):
     """No line is wider than the terminal, so no row wraps; the flexible columns give way."""
     import re
 
@@ -283,8 +313,19 @@ def test_tables_fit_the_terminal(place, columns):
         0.1,
         "2026-01-04T00:00:00+00:00",
     )
-    for arguments in (["ls"], ["stats"], ["show", "features"], ["explain", "features"], ["config"]):
-        lines = re.sub(r"\x1b\[[0-9;]*m", "", _on_a_terminal(columns, "--store", place, *arguments)).splitlines()
+    script = tmp_path / "long_name_of_a_script.py"
+    script.write_text("from blockcache import cached_block\nwith cached_block('features'):\n    x = 1\n")
+    for arguments in (
+        ["ls"],
+        ["stats"],
+        ["show", "features"],
+        ["explain", "features"],
+        ["config"],
+        ["status", str(script)],
+    ):
+        lines = re.sub(
+            r"\x1b\[[0-9;]*m", "", _on_a_terminal(columns, "--store", place, *arguments, code=arguments[0] == "status")
+        ).splitlines()
         if arguments == ["ls"]:
             assert len(lines) == 5
             assert "251 kB" in lines[1]

@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -15,6 +16,7 @@ from blockcache import report
 from blockcache.errors import CacheWarning
 from blockcache.events import BlockFinished
 from blockcache.model import Difference, Hit, Input, Key, Manifest, Miss, Output, Provenance, compare
+from blockcache.report import Facts
 
 NOW_S = 1_800_000_000.0
 NASTY = "<script>alert(1)</script>\n\x1b[31m\"'&\u202e\ud800"
@@ -106,6 +108,22 @@ D1, D2 = "1" * 32, "2" * 32
         (None, _input("definition", "clean", D1, "function pipeline.py:12"), "new input: function clean (pipeline.py:12)"),
         (_input("value", "x", D1, "3"), None, "no longer used: value x (3)"),
         (None, _input("distribution", "scipy", "1.13"), "new input: scipy 1.13"),
+        (_input("value", "mode", D1, "'abc'"), _input("value", "mode", D2, "'abd'"), "value mode changed: 'abc' -> 'abd'"),
+        (_input("file", "data/orders.csv", D1, "1.2 MB"), _input("file", "data/orders.csv", D2, "1.3 MB"), "file data/orders.csv changed (1.2 MB -> 1.3 MB)"),
+        (_input("file", "a.csv", D1, "1.2 MB"), _input("file", "a.csv", D2, "1.2 MB"), "file a.csv (1.2 MB) changed"),
+        (_input("file", "a.csv", D1, "1.2 MB"), _input("file", "a.csv", "absent", "does not exist"), "file a.csv is gone"),
+        (_input("file", "a.csv", "absent", "does not exist"), _input("file", "a.csv", D1, "1 kB"), "file a.csv is there now"),
+        (_input("env", "SEED", D1, "set"), _input("env", "SEED", D2, "set"), "environment variable SEED (set) changed"),
+        (_input("env", "SEED", "unset", "not set"), _input("env", "SEED", D2, "set"), "environment variable SEED changed (not set -> set)"),
+        (_input("env", "SEED", D1), _input("env", "SEED", D2), "environment variable SEED changed"),
+        (_input("path", "con", D1, "main.py:3, 5"), _input("path", "con", D2, "main.py:3, 5"), "statements that made con (main.py:3, 5) changed"),
+        (_input("state", "numpy.random", D1), _input("state", "numpy.random", D2), "state of numpy.random before the block changed"),
+        (_input("state", "decimal.prec", "28", "28"), _input("state", "decimal.prec", "9", "9"), "state of decimal.prec before the block changed: 28 -> 9"),
+        (_input("version", "version", "'1'"), _input("version", "version", "'2'"), "version '1' -> '2'"),
+        (None, _input("version", "version", "'2'"), "new input: version '2'"),
+        (_input("extra", "row_count", D1), _input("extra", "row_count", D2), "declared value row_count changed"),
+        (_input("distribution", "numpy", "2.1", "2.1.0, only its minor version counts"), _input("distribution", "numpy", "2.2", "2.2.1, only its minor version counts"), "numpy 2.1.0 -> 2.2.1"),
+        (_input("distribution", "mine", "1.0#abc", "1.0#abc"), _input("distribution", "mine", "1.0#abd", "1.0#abd"), "mine 1.0 changed"),
     ],
 )  # fmt: skip
 def test_causes_are_said_in_words(was, now, text):
@@ -147,10 +165,24 @@ def test_the_line_of_a_miss(facts, text):
     assert report.line(_event("miss", took_s=189, **{"reason": "why", **facts})) == text
 
 
-@pytest.mark.parametrize("outcome", ["hit", "miss"])
+@pytest.mark.parametrize(
+    ("outcome", "facts", "text"),
+    [
+        ("miss", {"reason": "first run", "saved": True, "untracked": ("connects to example.org", "reads the clock")}, "features  miss  first run · took 4 ms · saved · not tracked: connects to example.org, reads the clock"),
+        ("verified", {"made_at": "2020-01-01T00:00:00+00:00"}, "features  verified  the same as saved · took 4 ms · entry made on 2020-01-01"),
+        ("differs", {"differing": ("y differs", "z is gone")}, "features  differs  y differs (+1 more) · took 4 ms"),
+        ("differs", {"differing": ("the body raised",), "problem": "the body raised"}, "features  differs  the body raised · took 4 ms"),
+    ],
+)  # fmt: skip
+def test_the_lines_of_other_outcomes(outcome, facts, text):
+    """What cannot be tracked is in the line of a miss; a comparison says what differs."""
+    assert report.line(_event(outcome, **facts)) == text
+
+
+@pytest.mark.parametrize("outcome", ["hit", "miss", "verified", "differs"])
 def test_a_line_is_one_line_whatever_it_is_told(outcome):
     """No text from outside can break the line, move the cursor or colour the terminal."""
-    text = report.line(_event(outcome, name=NASTY, reason=NASTY, problem=NASTY * 20))
+    text = report.line(_event(outcome, name=NASTY, reason=NASTY, problem=NASTY * 20, untracked=(NASTY,) * 9))
     assert text.isprintable()
     assert len(text) < 400
     text.encode()
@@ -172,7 +204,7 @@ def test_the_tree_marks_what_is_different():
         _input("python", "python", "3.11"),
         _input("definition", "clean", D2, "function p.py:12"),
     ]
-    assert report.tree(now, was).splitlines() == [
+    assert report.tree(Facts(now), Facts(was)).splitlines() == [
         "code",
         "    the block's code",
         "definitions",
@@ -184,13 +216,71 @@ def test_the_tree_marks_what_is_different():
         "python",
         "    python  3.11",
     ]
-    assert not any(line.startswith(("  ~", "  +", "  -")) for line in report.tree(now).splitlines())
-    assert report.tree(now, now) == report.tree(now)
+    assert not any(line.startswith(("  ~", "  +", "  -")) for line in report.tree(Facts(now)).splitlines())
+    assert report.tree(Facts(now), Facts(now)) == report.tree(Facts(now))
 
 
 def test_the_tree_keeps_kinds_that_it_does_not_know():
     """An entry of a later version still shows all its inputs."""
-    assert report.tree([_input("wheel", "a.whl", D1, "3 kB")]) == "wheel\n    a.whl  3 kB"
+    assert report.tree(Facts([_input("wheel", "a.whl", D1, "3 kB")])) == "wheel\n    a.whl  3 kB"
+
+
+def _facts(digest, text, **more):
+    return Facts(
+        [_input("definition", "p.clean", digest, "function p.py:9")], texts={"definition p.clean": text}, **more
+    )
+
+
+def test_the_tree_shows_how_code_differs():
+    """A unified diff with three lines of context, below what changed only, in lines of the file, with no stray control."""
+    was = "def clean(x):\n    a = 1\n    b = 2\n    c = 3\n    d = 4\n    return x\n"
+    assert report.tree(_facts(D2, was.replace("d = 4", "d = '\x1b[31m'")), _facts(D1, was)).splitlines() == [
+        "definitions",
+        "  ~ p.clean  function p.py:9  changed",
+        "        @@ -10,5 +10,5 @@",
+        "             a = 1",
+        "             b = 2",
+        "             c = 3",
+        "        -    d = 4",
+        "        +    d = '\N{REPLACEMENT CHARACTER}[31m'",
+        "             return x",
+    ]
+    assert "@@" not in report.tree(_facts(D1, was.replace("4", "5")), _facts(D1, was)), "the input is the same"
+    assert "the same text" in report.tree(_facts(D2, was), _facts(D1, was))
+    long = "".join(f"    x = {n}\n" for n in range(500))
+    assert len(report.tree(_facts(D2, long.replace("x", "y")), _facts(D1, long)).splitlines()) < 70
+
+
+def test_the_tree_shows_what_was_found_and_what_cannot_be_tracked():
+    """Under headings of their own; distributions that are not exact say so."""
+    pinned = _input("distribution", "numpy", "2.1", "2.1.0, only its minor version counts")
+    was = Facts([pinned], [_input("file", "a.csv", D1, "1 kB"), _input("env", "SEED", D1)], ["reads the clock"])
+    now = Facts(
+        [pinned],
+        [_input("file", "a.csv", D2, "2 kB"), _input("env", "SEED", D1)],
+        ["reads the clock", "connects to example.org"],
+    )
+    assert report.tree(now, was).splitlines() == [
+        "distributions",
+        "    numpy  2.1.0 (only its minor version counts)",
+        "files, found while the body ran",
+        "  ~ a.csv  1 kB -> 2 kB",
+        "environment, found while the body ran",
+        "    SEED",
+        "not tracked",
+        "    reads the clock",
+        "  + connects to example.org",
+    ]
+
+
+def test_a_miss_of_the_same_key_shows_what_was_found_as_it_is_now():
+    """Before the body has run again, the lookup knows of discovered inputs what they are."""
+    csv, key = _input("file", "a.csv", D1, "1 kB"), _input("value", "n", D1, "3")
+    old = replace(_manifest(key), discovered=(csv,))
+    now = csv._replace(digest=D2, note="2 kB")
+    text = report.explain("a", [key], Miss("", (Difference("file", "a.csv", now, csv),), old, same_key=True))
+    assert text.startswith("a: miss, file a.csv changed (1 kB -> 2 kB)")
+    assert text.endswith("files, found while the body ran\n  ~ a.csv  1 kB -> 2 kB")
 
 
 def test_explain_names_the_outcome():
@@ -215,7 +305,8 @@ class _Balanced(HTMLParser):
         self.open, self.tags, self.attributes, self.text = [], set(), [], ""
 
     def handle_starttag(self, tag, attrs):
-        self.open.append(tag)
+        if tag != "br":
+            self.open.append(tag)
         self.tags.add(tag)
         self.attributes += attrs
 
@@ -239,12 +330,12 @@ def test_the_card_is_inert_whatever_it_is_told():
     inputs = [_input(kind, NASTY + kind, D1, NASTY) for kind in ("code", "value", "definition", "distribution", "file")]
     card = _card(
         _event("miss", name=NASTY, reason=NASTY, problem=NASTY, file=NASTY),
-        inputs=inputs,
+        now=Facts(inputs, inputs, [NASTY], {f"definition {NASTY}definition": NASTY}),
         outputs=[Output(NASTY, NASTY, NASTY), Output("x", NASTY, "")],
-        was=inputs[:2],
+        was=Facts([i._replace(digest=D2) for i in inputs], texts={f"definition {NASTY}definition": "x"}),
     )
-    assert card.tags <= {"div", "span", "strong", "table", "tr", "td", "details", "summary"}
-    assert {name for name, _ in card.attributes} <= {"style", "class", "open"}
+    assert card.tags <= {"div", "span", "strong", "table", "tr", "td", "details", "summary", "pre", "br"}
+    assert {name for name, _ in card.attributes} <= {"style", "class", "open", "colspan"}
     assert "url(" not in str(card.attributes)
     assert "<script>alert(1)</script>" in card.text
 
@@ -256,7 +347,7 @@ def test_the_card_shows_what_happened():
     outputs = [Output("df", "pandas.core.frame.DataFrame", "DataFrame 10 x 3"), Output("n", "int", "42")]
     hit = _card(
         _event(saved_s=192, size_bytes=10**9, load_s=0.004, made_at="2020-01-01T00:00:00+00:00"),
-        inputs=now,
+        now=Facts(now),
         outputs=outputs,
     )
     for part in (
@@ -277,7 +368,13 @@ def test_the_card_shows_what_happened():
         assert part in hit.text
     assert "DataFrame DataFrame" not in hit.text
     assert ("open", None) not in hit.attributes
-    miss = _card(_event("miss", reason="value a changed: 1 -> 2", problem="disk full"), inputs=now, was=was)
+    texts = [{"definition f": "a\n  b\n"}, {"definition f": "a\n  c\n"}]
+    f = [_input("definition", "f", D1), _input("definition", "f", D2)]
+    diffed = _card(_event("miss"), now=Facts([f[1]], texts=texts[1]), was=Facts([f[0]], texts=texts[0]))
+    assert "@@ -1,2 +1,2 @@ a-  b+  c" in diffed.text
+    differs = _card(_event("differs", differing=("y differs", "z is gone")))
+    assert differs.text.count("y differs") == 1 and "Differs: z is gone" in differs.text
+    miss = _card(_event("miss", reason="value a changed: 1 -> 2", problem="disk full"), now=Facts(now), was=Facts(was))
     for part in ("miss", "value a changed: 1 -> 2", "Not saved:", "disk full", "1 -> 2", "2 different"):
         assert part in miss.text
     assert ("open", None) in miss.attributes

@@ -1,4 +1,9 @@
-"""One short text about a value for people: type and size, never the contents of text."""
+"""One short text about a value for people: type and size; the content of numbers and of short plain text only.
+
+What may be a secret is not shown: a value under a name that sounds like one is told by its type alone, and text
+that reads like one by its length. That is decided by plain searches, because a hit describes values too;
+:mod:`blockcache.texts` looks more closely at what is stored.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,30 @@ from typing import Any
 from blockcache.fingerprint.registry import Describe, description_for
 
 _LONGEST_NUMBER = 40
+_LONGEST_TEXT = 40
+#: Longer words with digits in them are keys and tokens more often than not.
+_LONGEST_WORD = 20
+_SECRET_NAMES = ("password", "passwd", "secret", "token", "credential")
+_SECRET_ENDS = ("key", "pwd")
+_SECRET_TEXTS = (*_SECRET_NAMES, "api_key", "apikey", "private key", "://", "akia", "bearer ")
 
 
-def describe(value: object) -> str:
-    """Type and size of ``value`` in a few words, at a cost that does not depend on its size."""
-    plain = _PLAIN.get(type(value))
+def describe(value: object, name: str = "") -> str:
+    """Type and size of ``value`` in a few words, at a cost that does not depend on its size.
+
+    Parameters
+    ----------
+    value
+        Anything.
+    name
+        What it is bound to; under a name like ``password``, ``api_token`` or ``key`` only the type is told.
+    """
+    kind = type(value)
+    if name and _is_secret(name):
+        return kind.__qualname__
+    plain = _PLAIN.get(kind)
     if plain is not None:
         return plain(value)
-    kind = type(value)
     try:
         found = description_for(kind)
         return found(value) if found is not None else _by_kind(value, kind)
@@ -32,6 +53,31 @@ def _number(value: Any) -> str:
     return str(value)[:_LONGEST_NUMBER]
 
 
+def _is_secret(name: str) -> bool:
+    """Whether a name says that its value is not for other eyes; ``cfg.api_key (local)`` counts by ``api_key``."""
+    low = name.partition(" ")[0].partition("#")[0].lower()
+    return low.endswith(_SECRET_ENDS) or any(word in low for word in _SECRET_NAMES)
+
+
+def _text(value: Any) -> str:
+    """Short plain text as it is; longer text, and what may be a secret, by its length."""
+    if len(value) <= _LONGEST_TEXT and value.isprintable():
+        low = value.lower()
+        if not any(word in low for word in _SECRET_TEXTS) and not any(map(_is_random, value.split())):
+            return repr(value)
+    return f"str of {len(value):,} characters"
+
+
+def _is_random(word: str) -> bool:
+    """Whether a word looks like a key or token: long, with both letters and digits, and no separators of a path."""
+    return (
+        len(word) >= _LONGEST_WORD
+        and not any(mark in word for mark in "/.,:;")
+        and any(map(str.isdigit, word))
+        and any(map(str.isalpha, word))
+    )
+
+
 def _sized(word: str, unit: str = "") -> Describe:
     return lambda value: f"{word} of {len(value):,}{unit}"
 
@@ -42,7 +88,7 @@ _PLAIN: dict[type, Callable[[Any], str]] = {
     int: _number,
     float: str,
     complex: str,
-    str: _sized("str", " characters"),
+    str: _text,
     bytes: _sized("bytes", " bytes"),
     bytearray: _sized("bytearray", " bytes"),
     list: _sized("list"),

@@ -134,6 +134,11 @@ class _Distributions:
             self._required[name] = tuple(sorted(map(_named, found.values())))
         return self._required[name]
 
+    def version(self, name: str) -> str | None:
+        """The version of the distribution ``name``; None when it is not installed."""
+        folder = self._all().get(normal_name(name))
+        return None if folder is None else _named(folder)[1]
+
     def _all(self) -> dict[str, str]:
         """Metadata folders by normal name."""
         if not self._folders:
@@ -222,6 +227,19 @@ def _provides(folder: str, top: str) -> bool:
 
 
 _distributions = _Distributions()
+
+
+def installed(name: str) -> str | None:
+    """The exact version of the distribution ``name``; None when it is not installed."""
+    return _distributions.version(name)
+
+
+def counted(version: str, level: str | None) -> str:
+    """What of a version counts when it is pinned to ``exact``, ``minor``, ``major`` or None."""
+    if level == "exact":
+        return version
+    parts = version.partition("#")[0].split(".")
+    return "any" if level is None else ".".join(parts[: 1 if level == "major" else 2])
 
 
 def required(name: str) -> tuple[tuple[str, str], ...]:

@@ -312,7 +312,8 @@ class Reach:
         if known is not None and known[0] is value:
             return known[1]
         try:
-            label = self._add_value(name, fingerprint(value, self.label, name=name, ignored=self._ignored), describe(value))
+            digest = fingerprint(value, self.label, name=name, ignored=self._ignored)
+            label = self._add_value(name, digest, describe(value, name))
         except FingerprintError:
             if self._paths is None:
                 raise
@@ -391,10 +392,8 @@ class Reach:
 
     def _version(self, name: str, version: str, note: str) -> None:
         level = self._pin(name) if self._pin is not None else "exact"
-        counts = version
+        counts = modules.counted(version, level)
         if level != "exact":
-            parts = version.partition("#")[0].split(".")
-            counts = "any" if level is None else ".".join(parts[: 1 if level == "major" else 2])
             pinned = "any version counts as the same" if level is None else f"only its {level} version counts"
             note = ", ".join(filter(None, (note, pinned)))
         self._add("distribution", name, counts, f"{version}, {note}" if note else version)

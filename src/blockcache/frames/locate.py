@@ -151,7 +151,7 @@ def _find(
         dropped = len(around) - len(scopes)
         if dropped:
             top = path[path.index(around[dropped - 1]) + 1]
-            return _find(code, offset, _taken_out(_lines(text), top))
+            return _find(code, offset, taken_out(_lines(text), top))
         renames = _verified(code, node, scopes[0] if scopes else path[0], nested=bool(scopes))
         if renames is not None:
             lines = _lines(text)[node.lineno - 1 : node.end_lineno]
@@ -164,7 +164,7 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _taken_out(lines: list[str], top: ast.AST) -> str:
+def taken_out(lines: list[str], top: ast.AST) -> str:
     """The text of a statement, on its own lines, as marimo takes it out of the function that holds it.
 
     Texts of several lines are dedented with the code, unless one of their lines has less indentation.
