@@ -49,8 +49,8 @@ class cached_block:
     ignore
         Upstream names (``"logger"``, ``"cfg.verbose"``, ``"helpers.DEBUG"``) and types whose values do not count.
     pin
-        How exactly versions of distributions count: ``"exact"`` (the default), ``"minor"``, ``"major"``, None for not at
-        all; or a mapping from distributions to these, ``"*"`` for the others.
+        How exactly versions of distributions count: ``"exact"`` (the default), ``"minor"``, ``"major"``, None for
+        not at all; or a mapping from distributions to these, ``"*"`` for the others.
     version
         Text or number that you change to say that entries made before are not wanted any more.
     validate

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
-from typing import Any
 
 from blockcache import ambient, cache, discovered, earlier, generators, hosts, index, inputs, key, report, settings
 from blockcache.analysis import Block, analyse

@@ -912,9 +912,9 @@ CLOSED = pytest.mark.xfail(
 def test_ends_and_processes(project, name):
     """Exit code, output and the traceback's last lines are the program's own, twice."""
     project.write(main=HEAD + ENDS[name] + "\n")
-    plain = project.run(check=False, env={"BLOCKCACHE_MODE": "off"})
+    plain = project.run(check=False, env={"BLOCKCACHE_MODE": "off"}, started=True)
     for _ in range(2):
-        ran = project.run(check=False)
+        ran = project.run(check=False, started=True)
         assert (ran.code, ran.stdout) == (plain.code, plain.stdout), ran.stderr
         assert plain.stderr in ran.stderr.replace("  miss  ", ""), ran.stderr
 

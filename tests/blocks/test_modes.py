@@ -109,8 +109,6 @@ def test_explain_and_repr_tell_the_reason(project):
 
 
 def test_strict_raises_trouble(project):
-    project.write(
-        main="from blockcache import cached_block\nwith cached_block('b'):\n    y = eval('1')\n"
-    )
+    project.write(main="from blockcache import cached_block\nwith cached_block('b'):\n    y = eval('1')\n")
     ran = project.run(env={"BLOCKCACHE_STRICT": "1"}, check=False)
     assert ran.code == 1 and "FingerprintError" in ran.stderr

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-HEAD = '''
+HEAD = """
 from blockcache import cached_block
 
 def count():
     with open("ran.txt", "a") as file:
         file.write("x")
-'''
+"""
 
 #: Name -> (library that must be there, program); each body calls count() when it runs.
 PROGRAMS = {

@@ -45,9 +45,7 @@ def test_a_restarted_kernel_hits(place: Path) -> None:
     """By the cells that ran; an edited cell that made the connection misses, any other hits."""
     assert ran(place, CELLS) == ["miss"]
     assert ran(place, CELLS) == ["hit"]
-    assert ran(place, ["!true\n%ls\n" + CELLS[0], "unrelated = 2\nprint(unrelated)", *CELLS[2:]]) == [
-        "hit"
-    ]
+    assert ran(place, ["!true\n%ls\n" + CELLS[0], "unrelated = 2\nprint(unrelated)", *CELLS[2:]]) == ["hit"]
     assert ran(place, CELLS[:2] + ["%%time\n" + CELLS[2], *CELLS[3:]]) == ["hit"]
     assert ran(place, [*CELLS[:3], CELLS[3].replace("1", "2"), *CELLS[4:]]) == ["miss"]
 

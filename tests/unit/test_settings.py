@@ -257,7 +257,9 @@ def test_the_newer_settings_say_what_they_can_be(tmp_path):
         _pyproject(tmp_path, f"[tool.blockcache]\n{text}\n")
         with pytest.raises(SettingError, match=part):
             resolve(str(tmp_path))
-    _pyproject(tmp_path, '[tool.blockcache]\nsample = "5%"\nredact = "pass.*"\n[tool.blockcache.inputs]\ndata = ["a.csv"]\n')
+    _pyproject(
+        tmp_path, '[tool.blockcache]\nsample = "5%"\nredact = "pass.*"\n[tool.blockcache.inputs]\ndata = ["a.csv"]\n'
+    )
     found = resolve(str(tmp_path))
     assert (found.sample, found.redact, dict(found.inputs)) == (0.05, ("pass.*",), {"data": ("a.csv",)})
     with pytest.raises(SettingError, match="inputs"):

@@ -121,7 +121,7 @@ class _Distributions:
         return self._found[top]
 
     def required(self, name: str) -> tuple[tuple[str, str], ...]:
-        """(distribution, version) of what the distribution ``name`` needs to run and is installed, through any depth."""
+        """(distribution, version) of what ``name`` needs to run and is installed, through any depth."""
         if name not in self._required:
             found: dict[str, str] = {}
             todo = [normal_name(name)]
@@ -155,7 +155,7 @@ class _Distributions:
 
 
 def _named(folder: str) -> tuple[str, str]:
-    """(distribution, version) of a metadata folder, with a digest of its files where the version does not settle them."""
+    """(distribution, version) of a metadata folder, with a digest of its files where the version does not say."""
     name, _, version = os.path.basename(folder).rpartition(".")[0].partition("-")
     version = version.split("-")[0]
     return name, version + _content(folder, version)

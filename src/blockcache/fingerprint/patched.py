@@ -21,6 +21,11 @@ _CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
 _MISSING = object()
 
 
+def is_local_code(code: types.CodeType) -> bool:
+    """Whether code was not written by an installed library or Python."""
+    return modules.origin_of_file(code.co_filename) in ("local", "memory")
+
+
 def _is_own(name: str, value: object) -> bool:
     """Whether ``value`` is what Python itself, ``site`` or a notebook's host binds to ``name``."""
     if isinstance(value, types.BuiltinFunctionType):
@@ -42,11 +47,6 @@ def foreign_builtin(name: str) -> object:
     if value is OWN_BUILTINS.get(name, _MISSING) or value is NotImplemented or _is_own(name, value):
         return NotImplemented
     return NotImplemented if type(value).__module__ == "_sitebuiltins" else value
-
-
-def is_local_code(code: types.CodeType) -> bool:
-    """Whether code was not written by an installed library or Python."""
-    return modules.origin_of_file(code.co_filename) in ("local", "memory")
 
 
 def is_local(value: object) -> bool:

@@ -130,6 +130,8 @@ class Reducer:
             # A singleton, or something that is known by its name only.
             return stands_for, ("name", self.name_of(type(value)), *_named(value, reduced))
         _refuse_own_address(value, reduced)
+        if len(reduced) == 3 and type(reduced[2]) is dict and not reduced[2]:
+            reduced = reduced[:2]  # an exception whose attributes somebody has merely looked at
         make, args, *state = reduced
         if getattr(make, "__name__", None) == "__newobj__":
             return stands_for, (self.name_of(args[0]), *args[1:]), *state
