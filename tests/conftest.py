@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Project:
         env: dict[str, str] | None = None,
         check: bool = True,
         started: bool = False,
+        arguments: Sequence[str] = (),
     ) -> Ran:
         """Run a script; ``started`` starts an interpreter for it, as options and ``PYTHONPATH`` do, see ``nursery.py``."""
         self.log.unlink(missing_ok=True)
@@ -73,11 +75,22 @@ class Project:
             extra["PYTHONPATH"] += os.pathsep + variables["PYTHONPATH"]
         variables |= extra
         if options or started or any(name.startswith("PYTHON") for name in env or ()):
-            command = [sys.executable, *options, script]
+            command = [sys.executable, *options, script, *arguments]
             done = subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=120)
             code, stdout, stderr = done.returncode, done.stdout, done.stderr
         else:
-            code, stdout, stderr = NURSERIES.run(script, str(self.folder), variables)
+            code, stdout, stderr = NURSERIES.run([script, *arguments], str(self.folder), variables)
+        return self._ran(script, code, stdout, stderr, check)
+
+    def plain(self, stand_in: Path, arguments: Sequence[str] = (), env: Mapping[str, str] | None = None) -> str:
+        """What ``main.py`` prints without a cache: ``stand_in`` holds a module that passes for blockcache."""
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
+        variables |= {"PYTHONDONTWRITEBYTECODE": "1"} | dict(env or {})
+        paths = [str(stand_in), *filter(None, [variables.pop("PYTHONPATH", "")])]
+        code, stdout, stderr = NURSERIES.run(["main.py", *arguments], str(self.folder), variables, paths)
+        return self._ran("main.py", code, stdout, stderr, True).stdout
+
+    def _ran(self, script: str, code: int, stdout: str, stderr: str, check: bool) -> Ran:
         if check and code:
             raise AssertionError(f"{script} failed with {code}\n{stdout}\n{stderr}")
         lines = self.log.read_text().splitlines() if self.log.exists() else []

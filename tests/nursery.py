@@ -33,11 +33,11 @@ class Nursery:
             env=environment,
         )
 
-    def run(self, script: str, cwd: str, env: dict[str, str]) -> tuple[int, str, str]:
-        """Exit status, output and errors of a script that a child has run."""
+    def run(self, argv: list[str], cwd: str, env: dict[str, str], path: list[str]) -> tuple[int, str, str]:
+        """Exit status, output and errors of a script and its arguments; ``path`` stands before all other modules."""
         assert self.process.stdin is not None and self.process.stdout is not None
         with tempfile.TemporaryDirectory() as folder:
-            job = {"script": script, "cwd": cwd, "env": env, "folder": folder}
+            job = {"argv": argv, "cwd": cwd, "env": env, "path": path, "folder": folder}
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
             code = int(self.process.stdout.readline())
@@ -56,12 +56,14 @@ class Nurseries:
         self._all: list[Nursery] = []
         self._next = 0
 
-    def run(self, script: str, cwd: str, env: dict[str, str]) -> tuple[int, str, str]:
+    def run(
+        self, argv: list[str], cwd: str, env: dict[str, str], path: list[str] | None = None
+    ) -> tuple[int, str, str]:
         """Like :meth:`Nursery.run`."""
         if not self._all:
             self._all = [Nursery(self._environment | {"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
         self._next = 1 - self._next
-        return self._all[self._next].run(script, cwd, env)
+        return self._all[self._next].run(argv, cwd, env, path or [])
 
 
 def serve() -> None:
@@ -101,11 +103,11 @@ def _become(job: dict[str, Any], path: list[str]) -> None:
     os.environ.clear()
     os.environ.update(job["env"])
     time.tzset()
-    script = os.path.abspath(job["script"])
-    sys.argv = [job["script"]]
-    sys.path[:] = [os.path.dirname(script), *path]
+    script = os.path.abspath(job["argv"][0])
+    sys.argv = job["argv"]
+    sys.path[:] = [os.path.dirname(script), *job["path"], *path]
     sys.dont_write_bytecode = bool(job["env"].get("PYTHONDONTWRITEBYTECODE"))
-    if not job["env"].get("BLOCKCACHE_LOG"):  # a program without blockcache, or with something else of that name
+    if job["path"]:  # with something else of that name
         for name in [name for name in sys.modules if name.partition(".")[0] == "blockcache"]:
             del sys.modules[name]
     with open(script, "rb") as file:

@@ -33,9 +33,7 @@ def test_neither_the_store_nor_an_explanation_tells_a_secret(project):
     ran = project.run()
     assert ran.outcomes == ["miss"]
     shown = ran.stdout + ran.stderr + json.dumps(ran.events)
-    texts = [
-        p.read_bytes() for p in (project.folder / ".blockcache").rglob("*") if p.is_file()
-    ]
+    texts = [p.read_bytes() for p in (project.folder / ".blockcache").rglob("*") if p.is_file()]
     kept = b"".join(text for text in texts if text.lstrip().startswith(b"{")).decode()
     assert "[redacted]" in shown and "[redacted]" in kept and "definition connect" in kept
     for secret in SECRETS:

@@ -11,11 +11,8 @@ run prints what the first printed, by whatever means.
 
 from __future__ import annotations
 
-import os
 import py_compile
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -80,28 +77,17 @@ def stand_in(folder: Path) -> Path:
     return folder
 
 
-def plain(project, stand_in: Path) -> str:
-    """What the program prints when nothing is cached, in a fraction of the time that mode=off takes."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
-    env |= {"PYTHONPATH": str(stand_in), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "main.py"], cwd=project.folder, env=env, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def check(project, plain_path: Path, kind: str, text: str) -> None:
     """What is printed after an edit is what a plain run prints; a telling edit misses, a cosmetic one hits."""
     put(project, files(text, 1))
     first = project.run()
     if kind == "effect":
         second = project.run()
-        assert second.stdout == first.stdout == plain(project, plain_path), second.stderr
+        assert second.stdout == first.stdout == project.plain(plain_path), second.stderr
         return
     put(project, files(text, 2))
     second = project.run()
-    expected = plain(project, plain_path)
+    expected = project.plain(plain_path)
     assert (first.stdout == expected) is (kind == "hit"), "the program itself: only a cosmetic edit prints the same"
     assert second.stdout == expected, second.stderr
     if kind != "runs":

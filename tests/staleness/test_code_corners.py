@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from test_stale_corners import files, plain_path, put  # noqa: F401  the second is a fixture
+from programs import files, put
 
 if TYPE_CHECKING:
     from conftest import Project, Ran
@@ -5654,25 +5654,15 @@ class Side:
             (project.folder / name).unlink(missing_ok=True)
         put(project, found)
         if prepare:
-            self._python({}, "-c", prepare)
+            env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+            subprocess.run([sys.executable, "-c", prepare], cwd=project.folder, env=env, check=True)
 
     def cached(self) -> Ran:
-        *most, last = ["main.py", *self.arguments]
-        return self.project.run(last, *most, env=self.variables)
+        return self.project.run(env=self.variables, arguments=self.arguments)
 
     def plain(self, stand_in: Path) -> str:
         """What the program prints when nothing is cached."""
-        paths = [str(stand_in), *filter(None, [self.variables.get("PYTHONPATH")])]
-        return self._python(self.variables | {"PYTHONPATH": os.pathsep.join(paths)}, "main.py", *self.arguments)
-
-    def _python(self, variables: dict[str, str], *arguments: str) -> str:
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
-        env |= {"PYTHONDONTWRITEBYTECODE": "1"} | variables
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=self.project.folder, env=env, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return self.project.plain(stand_in, self.arguments, self.variables)
 
 
 def judge(project: Project, stand_in: Path, kind: str, text: str, named: str) -> None:
@@ -5700,6 +5690,6 @@ def judge(project: Project, stand_in: Path, kind: str, text: str, named: str) ->
 
 
 @pytest.mark.parametrize(("kind", "text", "named"), list(programs(PROGRAMS)))
-def test_corner(project: Project, plain_path: Path, kind: str, text: str, named: str) -> None:  # noqa: F811
+def test_corner(project: Project, plain_path: Path, kind: str, text: str, named: str) -> None:
     """Small programs, chapter by chapter of the language reference and the peers' issues."""
     judge(project, plain_path, kind, text, named)
