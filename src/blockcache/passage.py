@@ -12,10 +12,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 
-from blockcache import ambient, cache, discovered, earlier, generators, hosts, index, inputs, key, report, settings
+from blockcache import (
+    ambient,
+    cache,
+    discovered,
+    earlier,
+    files,
+    generators,
+    hosts,
+    index,
+    inputs,
+    key,
+    report,
+    settings,
+)
 from blockcache.analysis import Block, analyse
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
+from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
@@ -320,7 +334,7 @@ class Passage:
             values,
             tuple(sorted(name for name in self.before if name not in after)),
             self._submodules(values),
-            (*recorded.inputs, *states),
+            (*recorded.inputs, *self._unpickled(recorded), *states),
             recorded.stats,
             (
                 *recorded.untracked,
@@ -361,6 +375,17 @@ class Passage:
         settled = {*known, *generators.seeded(self.built.uses)}
         after = generators.snapshot(name for name in moved if name in settled)
         return inputs, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in settled]
+
+    def _unpickled(self, recorded: discovered.Recorded) -> list[Input]:
+        """Files of the project's modules whose classes the body found by name, in a pickle."""
+        found = {}
+        for module, _ in recorded.classes:
+            file = getattr(sys.modules.get(module), "__file__", None)
+            if file and modules.origin_of_file(file) == "local":
+                name = os.path.relpath(file)
+                found[name] = Input("file", name, files.digest(file, self._memo), f"module {module}, named in a pickle")
+        known = {i.name for i in recorded.inputs}
+        return [entry for name, entry in found.items() if name not in known]
 
     def _submodules(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """Modules that ``import a.b`` in the body has loaded: binding ``a`` again does not load them."""

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
+from programs import EDIT
 from test_code_corners import judge, programs
-from test_stale_corners import EDIT, plain_path  # noqa: F401  the second is a fixture
 
 from hosts.host_runs import MarimoServer, events_file, execute, kernel
 

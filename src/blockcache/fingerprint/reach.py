@@ -74,7 +74,6 @@ _CLASS_TRIVIA = frozenset(
         "__slotnames__",
         "__qualname__",
         "__static_attributes__",
-        "__subclasshook__",
         "__weakref__",
         "_hashable_values_",
         "_member_map_",
@@ -91,6 +90,14 @@ _MISSING = object()
 
 def _digest(parts: Iterable[str]) -> str:
     return xxhash.xxh3_128_hexdigest("\x1f".join(parts).encode("utf-8", "surrogatepass"))
+
+
+def _global_generator(owner: object) -> str:
+    """The module whose functions are the methods of the generator ``owner``; "" of any other object."""
+    for module, attribute in (("random", "_inst"), ("numpy.random.mtrand", "_rand")):
+        if owner is getattr(sys.modules.get(module), attribute, _MISSING):
+            return module.removesuffix(".mtrand")
+    return ""
 
 
 def _carries_no_result(value: object) -> bool:
@@ -262,6 +269,9 @@ class Reach:
         """An import statement that may run in the body."""
         if module == "__main__":
             raise FingerprintError("imports __main__: what it reads there cannot be known", path="__main__")
+        if not level:
+            self.uses.add(module)
+            self.uses.update(f"{module}.{name}" for name in names or ())
         for found in imports.closure(module, names or (), level, package, self._loaded):
             if found.distribution is not None:
                 self._distribution(found.distribution)
@@ -434,6 +444,11 @@ class Reach:
         owner = getattr(obj, "__self__", None)
         name = getattr(obj, "__qualname__", getattr(obj, "__name__", "?"))
         if owner is not None and not isinstance(owner, (types.ModuleType, type)):
+            generator = _global_generator(owner)
+            if generator:  # its state counts when the body draws, see generators.py
+                self.uses.add(f"{generator}.{obj.__name__}")  # type: ignore[attr-defined]
+                self._distribution(modules.distribution(generator.partition(".")[0]))
+                return f"builtin {generator}.{name}"
             return f"builtin {name} of {self._content(name, owner)}"
         module = getattr(obj, "__module__", None) or getattr(getattr(obj, "__objclass__", owner), "__module__", None)
         text = f"builtin {module or 'builtins'}.{name}"
@@ -660,7 +675,10 @@ class Reach:
                 line = min(line or code.co_firstlineno, code.co_firstlineno)
         self._registered(label, cls)
         if isinstance(cls, enum.EnumMeta):
-            members = [(name, member._value_) for name, member in vars(cls)["_member_map_"].items()]
+            members = [
+                (name, member._value_, {n: v for n, v in vars(member).items() if not n.startswith("_")})
+                for name, member in vars(cls)["_member_map_"].items()
+            ]
             parts.append(self._content(label, members))
         file = os.path.basename(str(getattr(module, "__file__", "") or ""))
         line = vars(cls).get("__firstlineno__", line)
@@ -690,8 +708,8 @@ class Reach:
 
     def _annotated(self, path: str, annotations: object) -> str:
         """Annotations of a class: what they name can be called by a decorator or a library."""
-        if not isinstance(annotations, dict):
-            return ""
+        if not isinstance(annotations, dict) or not annotations:
+            return ""  # an empty one appears as soon as somebody looks for it
         parts = []
         for name, annotation in annotations.items():
             try:

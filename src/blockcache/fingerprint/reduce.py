@@ -132,6 +132,8 @@ class Reducer:
         _refuse_own_address(value, reduced)
         if len(reduced) == 3 and type(reduced[2]) is dict and not reduced[2]:
             reduced = reduced[:2]  # an exception whose attributes somebody has merely looked at
+        if isinstance(value, BaseException) and value.__cause__ is not None:
+            reduced = (*reduced[:2], (reduced[2] if len(reduced) > 2 else None, value.__cause__))
         make, args, *state = reduced
         if getattr(make, "__name__", None) == "__newobj__":
             return stands_for, (self.name_of(args[0]), *args[1:]), *state

@@ -52,6 +52,10 @@ def _zone(value: Any) -> object:
     return value.key
 
 
+def _type_variable(value: Any) -> object:
+    return value.__name__, value.__bound__, value.__constraints__, value.__covariant__, value.__contravariant__
+
+
 def _memoryview(value: memoryview) -> object:
     return value.format, value.shape, value.tobytes()
 
@@ -98,6 +102,7 @@ RULES: Mapping[str, Rule] = {
     "builtins.set": _set,
     "builtins.frozenset": _set,
     "builtins.memoryview": _memoryview,
+    "typing.TypeVar": _type_variable,
     "builtins.mappingproxy": dict,
     "builtins.staticmethod": lambda value: value.__func__,
     "builtins.classmethod": lambda value: value.__func__,
