@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from blockcache import catalogue, discovered, inputs, report, settings
+from blockcache import catalogue, discovered, files, inputs, report, settings
 from blockcache.cache import entries_of
 from blockcache.errors import CacheError
 from blockcache.fingerprint.code import facts
@@ -422,8 +422,13 @@ class _Judge:
             before = was.pop((item.kind, item.name), None)
             if before is None or before.digest != item.digest:
                 found.differs(item, before)
+        has_paths = any(i.kind == "path" for i in found.manifest.key.inputs)
         for item in was.values():
-            if None in known:
+            if item.kind == "file" and has_paths:  # a file behind a value that counts by its execution path
+                digest = files.digest(item.name, self._memo)
+                if digest != item.digest:
+                    found.differs(item._replace(digest=digest), item)
+            elif None in known:
                 found.cannot_tell(item, item.name)
             else:
                 found.differs(None, item)

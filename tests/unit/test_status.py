@@ -388,3 +388,22 @@ def test_the_file_is_not_run(project):
     command = [sys.executable, "-c", "from blockcache.cli import main; main()", "status", "main.py"]
     done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "no blocks in main.py\n")
+
+
+def test_a_file_behind_a_connection_is_looked_at(project, monkeypatch):
+    """A connection's statements are a condition; the database that it opened can be compared now."""
+    project.write(
+        main="import sqlite3\nfrom blockcache import cached_block\ncon = sqlite3.connect('my.db')\n"
+        "with cached_block('load'):\n    r = con.execute('select count(*) from t').fetchone()\n",
+        make="import sqlite3, sys\nc = sqlite3.connect('my.db')\nc.execute('create table if not exists t(x)')\n"
+        "c.execute('insert into t values (1)')\nc.commit()\n",
+    )
+    project.run("make.py")
+    project.run()
+    monkeypatch.chdir(project.folder)
+    (one,) = judge("main.py")
+    assert one.verdict == "hit if", one
+    project.run("make.py")
+    (one,) = judge("main.py")
+    assert one.verdict == "miss" and one.differences[0].name == "my.db", one
+    assert project.run().outcomes == ["miss"]
