@@ -124,7 +124,8 @@ class Reducer:
         return known[1]
 
     def _own_reduction(self, value: object) -> Reduction:
-        register = copyreg.dispatch_table.get(type(value))
+        # Libraries register exceptions to carry tracebacks along (tblib, below dask), which are no content.
+        register = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(type(value))
         reduced: Any = register(value) if register is not None else value.__reduce_ex__(5)
         if isinstance(reduced, str):
             # A singleton, or something that is known by its name only.
