@@ -15,6 +15,7 @@ from blockcache import discovered, generators
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
+from blockcache.fingerprint.modules import is_library
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.model import (
@@ -308,7 +309,7 @@ def save(
         When the store cannot be written.
     """
     values = {**results.values, _GENERATORS: results.generators} if results.generators else results.values
-    encoded = encode(values, label=built.label, module_globals=module_globals)
+    encoded = encode(values, label=built.label, module_globals=module_globals, is_library=is_library)
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:

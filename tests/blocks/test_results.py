@@ -247,6 +247,29 @@ class C:
         return __r
 print(C().run())
 """,
+    "sentinels of libraries": """
+import dataclasses, inspect
+try:
+    import lark, pyparsing as pp
+except ImportError:
+    lark = None
+with cached_block("b"):
+    @dataclasses.dataclass
+    class Order:
+        a: int
+        b: int = 2
+    fields = dataclasses.fields(Order)
+    grammar = lark and pp.Word(pp.alphas) + pp.Opt(pp.Word(pp.nums))
+    parser = lark and lark.Lark('start: "a" NUMBER+\\n%import common.NUMBER', parser="lalr")
+    table = parser and parser.parser.parser._parse_table
+print([f.default is dataclasses.MISSING for f in fields], fields[0]._field_type is dataclasses._FIELD)
+print(dataclasses.replace(Order(1), a=3))
+if lark:
+    print(grammar.parse_string("ab"))
+    from lark.parsers.lalr_analysis import Reduce, Shift
+    print(all(action is Shift or action is Reduce for state in table.states.values() for action, _ in state.values()))
+    print(parser.parse("a1"))
+""",
     "names from exec": """
 space = {"cached_block": cached_block}
 exec("with cached_block('b'):\\n    y = 2 + 2\\nz = y", space)

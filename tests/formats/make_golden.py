@@ -13,6 +13,7 @@ import xxhash
 
 from blockcache.codec import encode
 from blockcache.codec.pack import lay_out
+from blockcache.fingerprint.modules import is_library
 from blockcache.model import FORMAT, Blob, Input, Key, Manifest, Output, Provenance
 
 HERE = Path(__file__).parent / f"v{FORMAT}"
@@ -34,7 +35,7 @@ def values() -> dict[str, object]:
 
 def main() -> None:
     HERE.mkdir(exist_ok=True)
-    encoded = encode(values(), label=lambda obj: None, module_globals={"__name__": "__main__"})
+    encoded = encode(values(), label=lambda obj: None, module_globals={"__name__": "__main__"}, is_library=is_library)
     layout = lay_out(encoded)
     blobs = []
     for data in (b"".join(bytes(part) for part in layout.pack_parts), *map(bytes, layout.large)):

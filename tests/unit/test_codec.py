@@ -13,7 +13,10 @@ import fractions
 import functools
 import gc
 import gzip
+import importlib
+import inspect
 import io
+import logging
 import math
 import os
 import pathlib
@@ -39,6 +42,7 @@ import sklearn.datasets
 
 from blockcache.codec import decode, encode, lay_out, open_pack
 from blockcache.errors import CodecError
+from blockcache.fingerprint.modules import is_library
 from blockcache.fingerprint.values import fingerprint
 
 
@@ -52,7 +56,9 @@ def no_resolve(label: str) -> object:
 
 def save(values, *, label=no_label, module_globals=None):
     """The pack and the large regions as bytes, as a store would keep them."""
-    encoded = encode(values, label=label, module_globals={} if module_globals is None else module_globals)
+    encoded = encode(
+        values, label=label, module_globals={} if module_globals is None else module_globals, is_library=is_library
+    )
     layout = lay_out(encoded)
     pack = b"".join(layout.pack_parts)
     assert len(pack) == layout.pack_size
@@ -855,7 +861,7 @@ def test_a_missing_upstream_definition_is_a_codec_error():
 
 
 def test_too_few_buffers_or_another_pickle_are_codec_errors():
-    encoded = encode({"x": np.zeros(3)}, label=no_label, module_globals={})
+    encoded = encode({"x": np.zeros(3)}, label=no_label, module_globals={}, is_library=is_library)
     stream = b"".join(encoded.stream)
     for bad, buffers in ((stream, []), (pickle.dumps([1]), []), (b"", []), (stream[:-1], encoded.buffers)):
         with pytest.raises(CodecError):
@@ -867,7 +873,7 @@ def test_too_few_buffers_or_another_pickle_are_codec_errors():
 
 def test_large_values_are_not_copied_while_they_are_encoded():
     a, b = np.zeros(1 << 20), b"x" * (1 << 20)
-    encoded = encode({"a": a, "b": b}, label=no_label, module_globals={})
+    encoded = encode({"a": a, "b": b}, label=no_label, module_globals={}, is_library=is_library)
     assert any(piece is b for piece in encoded.stream)
     assert np.shares_memory(np.frombuffer(encoded.regions[0], "u1"), a)
 
@@ -875,7 +881,7 @@ def test_large_values_are_not_copied_while_they_are_encoded():
 def test_text_pieces_stay_valid_without_the_values():
     values = {"s": ["é" * 70_000 + str(i) for i in range(20)], "t": [Late(i) for i in range(20)]}
     expected = list(values["s"])
-    encoded = encode(values, label=no_label, module_globals={})
+    encoded = encode(values, label=no_label, module_globals={}, is_library=is_library)
     del values
     gc.collect()
     churn = [bytes([i]) * 140_000 for i in range(50)]
@@ -906,7 +912,9 @@ def test_encoding_leaves_no_reference_cycle_behind():
     ref = weakref.ref(value)
     gc.disable()
     try:
-        encoded = encode({"x": value, "f": (lambda v: lambda: v)(value)}, label=no_label, module_globals={})
+        encoded = encode(
+            {"x": value, "f": (lambda v: lambda: v)(value)}, label=no_label, module_globals={}, is_library=is_library
+        )
         del encoded, value
         assert ref() is None
     finally:
@@ -1000,3 +1008,153 @@ def test_typing_only_names_survive():
     T = typing.TypeVar("T", bound=int)
     back = round_trip({"t": list[T], "o": typing.Annotated[int, 1]})
     assert back["o"] == typing.Annotated[int, 1] and back["t"].__args__[0].__bound__ is int
+
+
+# -- what a library compares with `is` -----------------------------------------------------------
+
+LIBRARY = """
+class _Missing:
+    pass
+
+class Action:
+    def __init__(self, name):
+        self.name = name
+
+class Slots:
+    __slots__ = ("a", "b")
+    def __init__(self):
+        self.a = 1.5
+
+class Callable:
+    def __call__(self):
+        return 1
+
+class Hooked:
+    def __getattr__(self, name):
+        raise AttributeError(name)
+
+class Node:
+    __absent = _Missing()
+    def __init__(self, child=__absent):
+        self.child = child
+    def is_leaf(self):
+        return self.child is self.__absent
+
+class Registry:
+    def __init__(self):
+        self.known = {}
+
+class Equal:
+    def __init__(self, x):
+        self.x = x
+    def __eq__(self, other):
+        return type(other) is Equal and self.x == other.x
+    __hash__ = None
+
+class Named:
+    def __reduce__(self):
+        return Named, ()
+
+MISSING = _Missing()
+SHIFT, REDUCE = Action("shift"), Action(("reduce", 2))
+SLOTS, CALLABLE, HOOKED = Slots(), Callable(), Hooked()
+UNSET = object()
+REGISTRY, EQUAL, NAMED = Registry(), Equal(1), Named()
+"""
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A module in a folder such as those that libraries are installed in, away after the test."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "sentinel_library.py").write_text(LIBRARY)
+    monkeypatch.syspath_prepend(str(folder))
+    places = importlib.import_module("blockcache.fingerprint.modules")
+    monkeypatch.setattr(places, "_INSTALLED", (*places._INSTALLED, os.path.realpath(folder) + os.sep))
+    yield importlib.import_module("sentinel_library")
+    sys.modules.pop("sentinel_library", None)
+
+
+@pytest.mark.parametrize("name", ["MISSING", "SHIFT", "REDUCE", "SLOTS", "CALLABLE", "HOOKED", "UNSET"])
+def test_a_sentinel_of_a_library_is_the_live_one(library, name):
+    constant = getattr(library, name)
+    back = round_trip({"x": constant, "in": [(constant, {"k": constant})]})
+    assert back["x"] is constant
+    assert back["in"][0][0] is constant and back["in"][0][1]["k"] is constant
+
+
+def test_a_sentinel_in_a_class_of_a_library_is_the_live_one(library):
+    back = round_trip({"leaf": library.Node(), "node": library.Node(library.Node())})
+    assert back["leaf"].is_leaf() and not back["node"].is_leaf() and back["node"].child.is_leaf()
+
+
+def test_other_instances_of_a_sentinel_s_class_are_values(library):
+    back = round_trip({"a": library.Action("shift"), "m": library._Missing(), "o": object()})
+    assert type(back["a"]) is library.Action and back["a"] is not library.SHIFT and back["a"].name == "shift"
+    assert back["m"] is not library.MISSING and back["o"] is not library.UNSET
+
+
+@pytest.mark.parametrize("name", ["REGISTRY", "EQUAL", "NAMED"])
+def test_objects_with_state_that_changes_or_that_are_compared_by_value_are_copies(library, name):
+    constant = getattr(library, name)
+    back = round_trip({"x": constant})["x"]
+    assert type(back) is type(constant) and back is not constant
+
+
+def test_a_sentinel_that_is_gone_or_has_changed_is_a_codec_error(library, monkeypatch):
+    saved = save({"x": [library.SHIFT, library.Node()]})
+    assert load(saved)["x"][0] is library.SHIFT
+    with monkeypatch.context() as patch:
+        patch.setattr(library.SHIFT, "name", "other")
+        with pytest.raises(CodecError, match="sentinel_library.SHIFT is not what it was"):
+            load(saved)
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "SHIFT", library._Missing())
+        with pytest.raises(CodecError, match="sentinel_library.SHIFT is not what it was"):
+            load(saved)
+    with monkeypatch.context() as patch:
+        patch.delattr(library.Node, "_Node__absent")
+        with pytest.raises(CodecError, match="sentinel_library.Node._Node__absent is not there"):
+            load(saved)
+    monkeypatch.delattr(library, "SHIFT")
+    with pytest.raises(CodecError, match="sentinel_library.SHIFT is not there"):
+        load(saved)
+
+
+def test_objects_of_a_local_module_are_values(tmp_path, monkeypatch):
+    (tmp_path / "local_sentinels.py").write_text("class Thing:\n    pass\nTHING = Thing()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("local_sentinels")
+    try:
+        assert round_trip({"x": module.THING})["x"] is not module.THING
+    finally:
+        del sys.modules["local_sentinels"]
+
+
+def test_global_objects_that_a_program_changes_keep_their_way_of_being_saved():
+    generator = np.random.mtrand._rand
+    back = round_trip({"r": generator, "log": logging.root, "none": dataclasses.MISSING, "empty": inspect._empty})
+    assert back["r"] is not generator and back["r"].get_state()[1].tolist() == generator.get_state()[1].tolist()
+    assert back["log"] is logging.root and back["none"] is dataclasses.MISSING and back["empty"] is inspect._empty
+
+
+def test_a_field_s_marks_are_those_that_dataclasses_looks_for():
+    back = round_trip({"f": dataclasses.fields(Order)[0]})["f"]
+    assert back.default is dataclasses.MISSING and back._field_type is dataclasses._FIELD
+
+
+def test_a_grammar_of_pyparsing_parses_as_before():
+    pp = pytest.importorskip("pyparsing")
+    grammar = pp.Word(pp.alphas) + pp.Opt(pp.Word(pp.nums)) + pp.Opt(pp.Literal("!"), default="?")
+    assert round_trip({"g": grammar})["g"].parse_string("ab").as_list() == grammar.parse_string("ab").as_list()
+
+
+def test_a_parser_of_lark_parses_as_before():
+    lark = pytest.importorskip("lark")
+    parser = lark.Lark('start: "a" NUMBER+\n%import common.NUMBER\n%ignore " "', parser="lalr")
+    table = parser.parser.parser._parse_table
+    back = round_trip({"t": table})["t"]
+    analysis = sys.modules["lark.parsers.lalr_analysis"]
+    actions = {id(action) for state in back.states.values() for action, _ in state.values()}
+    assert actions == {id(analysis.Shift), id(analysis.Reduce)}

@@ -4,7 +4,8 @@ What differs from cloudpickle: upstream definitions are saved by label; function
 of the block's namespace get the live namespace back; definitions of the block's
 module are saved by value although they can be imported while they are saved;
 closure cells keep their identity; a restored class is never merged with one that
-the process already has; a closed file stays closed, an open one is refused.
+the process already has; a library's sentinels are saved by their place; a closed
+file stays closed, an open one is refused.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import cloudpickle
 from cloudpickle import cloudpickle as internals
 
 from blockcache.codec import rebuild
+from blockcache.codec.constants import Constants, Place, state_text
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import reducer_for
 
@@ -61,6 +63,8 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         Text that stands for an upstream function or class, None for anything else.
     module_globals
         The namespace of the block's module.
+    is_library
+        Whether a module is of an installed library or of the standard library.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         collector: Collector,
         label: Label,
         module_globals: Mapping[str, object],
+        is_library: Callable[[types.ModuleType], bool],
     ) -> None:
         # No reference from here back to the pickler: a cycle would keep the outputs alive until a collection.
         super().__init__(types.SimpleNamespace(write=write), protocol=5, buffer_callback=collector.take)
@@ -77,8 +82,9 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._globals = module_globals
         home = module_globals.get("__name__")
         self._home = home if isinstance(home, str) else None
+        self._constants = Constants(is_library, self._home)
         self._namespaces: dict[int, object] = {}
-        self._handlers: dict[type, Callable[[OutputPickler, Any], Any] | None] = dict(_HANDLERS)
+        self._handlers: dict[type, Handler | None] = dict(_HANDLERS)
 
     @property
     def dispatch_table(self) -> dict[type, Callable[[Any], Any]]:
@@ -91,7 +97,7 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         try:
             handler = self._handlers[cls]
         except KeyError:
-            handler = self._handlers[cls] = _handler_for(cls)
+            handler = self._handlers[cls] = _handler_for(cls, self._constants)
         return NotImplemented if handler is None else handler(self, obj)
 
     # -- definitions -----------------------------------------------------------------------
@@ -205,6 +211,14 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     # -- values that plain pickle refuses or changes ---------------------------------------
 
+    def _reduce_constant(self, obj: Any, places: Mapping[int, Place], handler: Handler | None) -> Any:
+        """An instance of a class whose library keeps instances of it as attributes."""
+        place = places.get(id(obj))
+        state = None if place is None else state_text(obj)
+        if place is not None and state is not None:
+            return rebuild.library_constant, (place.module, place.owner, place.name, state)
+        return NotImplemented if handler is None else handler(self, obj)
+
     def _reduce_instance(self, obj: Any) -> Any:
         """Objects whose state plain pickle saves as it is and restores wrongly or not at all."""
         reduced = obj.__reduce_ex__(5)
@@ -255,7 +269,9 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         )
 
 
-_HANDLERS: dict[type, Callable[[OutputPickler, Any], Any] | None] = {
+Handler = Callable[[OutputPickler, Any], Any]
+
+_HANDLERS: dict[type, Handler | None] = {
     types.FunctionType: OutputPickler._reduce_function,
     types.CellType: OutputPickler._reduce_cell,
     _LruCache: OutputPickler._reduce_lru_cache,
@@ -266,7 +282,7 @@ _HANDLERS: dict[type, Callable[[OutputPickler, Any], Any] | None] = {
 }
 
 
-def _handler_for(cls: type) -> Callable[[OutputPickler, Any], Any] | None:
+def _handler_for(cls: type, constants: Constants) -> Handler | None:
     """How instances of ``cls`` are reduced; None leaves them to plain pickle."""
     if issubclass(cls, type):
         return OutputPickler._reduce_class
@@ -279,6 +295,13 @@ def _handler_for(cls: type) -> Callable[[OutputPickler, Any], Any] | None:
         return lambda pickler, obj: library(obj, pickler._collector)
     if cls in _DISPATCH:
         return None
+    handler = _handler_of_instances(cls)
+    places = {} if cls in copyreg.dispatch_table else constants.of(cls)
+    # Without a place to look for, an instance costs nothing more.
+    return (lambda pickler, obj: pickler._reduce_constant(obj, places, handler)) if places else handler
+
+
+def _handler_of_instances(cls: type) -> Handler | None:
     if _has(cls, "__call__"):
         return OutputPickler._reduce_callable
     if cls.__module__ == "typing":

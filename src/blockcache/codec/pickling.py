@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from blockcache.codec.regions import Slice
@@ -45,7 +46,11 @@ def cut(region: memoryview, place: Slice) -> memoryview:
 
 
 def encode(
-    values: Mapping[str, object], *, label: Callable[[object], str | None], module_globals: Mapping[str, object]
+    values: Mapping[str, object],
+    *,
+    label: Callable[[object], str | None],
+    module_globals: Mapping[str, object],
+    is_library: Callable[[ModuleType], bool],
 ) -> Encoded:
     """Pickle all ``values`` together, so that what is shared between them stays shared.
 
@@ -59,6 +64,9 @@ def encode(
     module_globals
         The namespace of the block's module. Functions that run in it get the live one on a restore;
         functions and classes of that module without a label are saved by value.
+    is_library
+        Whether a module is of an installed library or of the standard library. Objects that such a
+        module compares with ``is`` are saved by their place in it.
 
     Raises
     ------
@@ -76,11 +84,11 @@ def encode(
     outputs = dict(values)
     stream: list[Any] = []
     collector = Collector(outputs)
-    pickler = OutputPickler(stream.append, collector, label, module_globals)
+    pickler = OutputPickler(stream.append, collector, label, module_globals, is_library)
     try:
         pickler.dump(outputs)
     except Exception as error:
-        raise _refusal(outputs, error, label, module_globals) from error
+        raise _refusal(outputs, error, label, module_globals, is_library) from error
     regions, slices = collector.regions()
     pieces = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
     return Encoded(pieces, regions, slices, (pickler, collector))
@@ -91,6 +99,7 @@ def _refusal(
     whole: Exception,
     label: Callable[[object], str | None],
     module_globals: Mapping[str, object],
+    is_library: Callable[[ModuleType], bool],
 ) -> CodecError:
     """Try each variable alone, keeping nothing, to name all culprits at once."""
     from blockcache.codec.pickler import OutputPickler
@@ -99,7 +108,7 @@ def _refusal(
     bad: dict[str, Exception] = {}
     for name, value in outputs.items():
         try:
-            OutputPickler(_forget, Collector(outputs), label, module_globals).dump(value)
+            OutputPickler(_forget, Collector(outputs), label, module_globals, is_library).dump(value)
         except Exception as error:
             bad[name] = error
     if not bad:

@@ -14,6 +14,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from blockcache.codec.constants import state_text
 from blockcache.errors import CodecError
 
 
@@ -30,6 +31,26 @@ def home_namespace() -> dict[str, object]:
 def module_namespace(name: str) -> dict[str, object]:
     """The live globals of an importable module."""
     return vars(importlib.import_module(name))
+
+
+def library_constant(module: str, owner: str | None, name: str, state: str) -> object:
+    """The attribute ``name`` of an importable module, or of the class ``owner`` in it, when its state is ``state``.
+
+    Raises
+    ------
+    CodecError
+        When it is not there, or is not what it was.
+    """
+    place = ".".join(filter(None, (module, owner, name)))
+    try:
+        holder = importlib.import_module(module)
+        # As vars, because a descriptor or a module's ``__getattr__`` would answer with something else.
+        found = vars(holder if owner is None else vars(holder)[owner])[name]
+    except (ImportError, KeyError, TypeError) as error:
+        raise CodecError(f"{place} is not there any more") from error
+    if state_text(found) != state:
+        raise CodecError(f"{place} is not what it was when it was saved")
+    return found
 
 
 def make_function(

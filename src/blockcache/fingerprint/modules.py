@@ -77,6 +77,11 @@ def origin_of_module(module: types.ModuleType) -> Origin:
     return "builtin" if spec is not None else "local"
 
 
+def is_library(module: types.ModuleType) -> bool:
+    """Whether a module is of an installed library, of the standard library or of the interpreter."""
+    return origin_of_module(module) != "local"
+
+
 def top_of_file(path: str) -> str:
     """Top-level import name of a file below a site folder, ``""`` elsewhere."""
     real = os.path.realpath(path)
