@@ -21,7 +21,7 @@ DEMO := .venv-demo/.demo-$(VERSION)
 BARE := .venv-bare/.bare-$(VERSION)
 ARGS ?=
 
-.PHONY: demo test test-all lint types bench check clean
+.PHONY: demo test test-all lint types bench mutation check clean
 
 demo: $(DEMO)
 	.venv-demo/bin/blockcache demo $(ARGS)
@@ -62,6 +62,11 @@ types: $(DEV)
 
 bench: $(DEV)
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+
+# 500 telling and 500 cosmetic edits of public example scripts, which pip fetches; about half an hour.
+mutation: $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[mutation]"
+	$(BIN)/python tests/mutation/harness.py --seed 1 --edits 500 --cosmetic 500 --scripts 40 --jobs 2 $(ARGS)
 
 check: lint types test
 

@@ -29,6 +29,8 @@ _WITH_LENGTH = frozenset(
         "set_iterator",
     }
 )
+#: Parts without content that are looked into.
+_MOST_OPAQUE = 32
 _DEEPEST = 4
 #: How a text begins that is never given twice.
 NEVER_AGAIN = "unknown "
@@ -97,12 +99,17 @@ def _reads(value: Any) -> bool:
         return False
 
 
-def state_of(value: object, depth: int = 0) -> str | None:
+def state_of(value: object) -> str | None:
     """A text that is the same only as long as ``value`` was not used up or changed.
 
     None where there is nothing to look at (a lock-like or foreign object): what C code changes inside is not seen.
-    A value that may have been used up without a trace never gives the same text twice.
+    A value that may have been used up without a trace, or with more parts than are worth looking at, never gives the
+    same text twice.
     """
+    return _state(value, 0, set())
+
+
+def _state(value: object, depth: int, met: set[int]) -> str | None:
     sqlite3 = sys.modules.get("sqlite3")
     if sqlite3 is not None and isinstance(value, sqlite3.Connection):
         try:
@@ -127,7 +134,7 @@ def state_of(value: object, depth: int = 0) -> str | None:
         return _never_again()
     if hasattr(value, "locked") and callable(value.locked):
         return f"{value.locked()}"
-    return _state_of_parts(value, depth)
+    return _state_of_parts(value, depth, met)
 
 
 def tells_changes(value: object) -> bool:
@@ -147,7 +154,7 @@ def _connection_state(connection: Any) -> str:
     return f"{connection.total_changes} {connection.in_transaction} {connection.isolation_level} {schemas} {factories}"
 
 
-def _state_of_parts(value: Any, depth: int) -> str | None:
+def _state_of_parts(value: Any, depth: int, met: set[int]) -> str | None:
     """Content of the attributes or items that have content, and the state of the others."""
     if isinstance(value, (type, types.ModuleType, types.FunctionType)) or depth > _DEEPEST:
         return None
@@ -161,7 +168,11 @@ def _state_of_parts(value: Any, depth: int) -> str | None:
         try:
             found.append(f"{name}={fingerprint(part)}")
         except FingerprintError:
-            found.append(f"{name}={state_of(part, depth + 1)}")
+            if id(part) in met:  # of two that hold it, one tells
+                continue
+            met.add(id(part))
+            # Each attempt at such a part walks all that it holds.
+            found.append(f"{name}={_state(part, depth + 1, met) if len(met) <= _MOST_OPAQUE else _never_again()}")
     return " ".join(found)
 
 
