@@ -244,6 +244,9 @@ _filters: tuple[object, int, object] = (None, 0, None)
 _raising: list[str] = []
 
 
+_HOSTS = frozenset({"IPython", "ipykernel", "marimo"})
+
+
 def _of_warnings(warns: bool) -> _States:
     """Filters that turn warnings into errors; all of them where the code itself warns, records or resets."""
     global _filters, _raising
@@ -254,7 +257,8 @@ def _of_warnings(warns: bool) -> _States:
     first = filters[0] if filters else None
     if filters is not _filters[0] or len(filters) != _filters[1] or first is not _filters[2]:
         _filters = (filters, len(filters), first)
-        _raising = [_filter(entry) for entry in filters if entry[0] == "error"]
+        # A host's own warnings are no business of a block, and hosts share entries.
+        _raising = [_filter(e) for e in filters if e[0] == "error" and e[2].__module__.partition(".")[0] not in _HOSTS]
     if warns:
         yield "warnings.filters", [_filter(entry) for entry in filters if entry[2].__module__ == "builtins"]
     elif _raising:

@@ -43,6 +43,7 @@ def recall(folder: str, code: CodeType, offset: int) -> Block | None:
             dynamic=tuple((what, line) for what, line in raw["dynamic"]),
             reads_doc=raw["reads_doc"],
             texts=tuple(raw["texts"]),
+            written=raw["written"],
             file=code.co_filename,
             line=raw["line"],
             end_line=raw["end_line"],

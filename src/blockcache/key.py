@@ -161,7 +161,8 @@ def build(
     for name in sorted(upstream_names(block).union(upstream.bound)):
         # A local of a function is not the global of the same name that a helper may read; neither is a name
         # that the body does not read, but may leave as it was.
-        path = f"{name} (local)" if name in upstream.local else name
+        shown = block.written.get(name, name)
+        path = f"{shown} (local)" if name in upstream.local else shown
         if name in block.writes and name not in block.reads:
             path += " (before)"
         if name not in upstream.bound:
@@ -297,6 +298,7 @@ def changed_by_body(
 
     Names that the body binds are results, not changes; ``loaded`` are the modules loaded before the body.
     """
+    writes = {block.written.get(name, name) for name in block.writes}
     try:
         after = build(block, upstream, demands, loaded)
     except FingerprintError as error:
@@ -307,9 +309,7 @@ def changed_by_body(
         # Files behind a value may have been changed by anyone: its own probe tells.
         if d.kind != "file"
         # What a body sets in a library may have the name of what it binds.
-        and (d.kind == "state" or d.name.partition(".")[0].partition(" ")[0] not in block.writes)
+        and (d.kind == "state" or d.name.partition(".")[0].partition(" ")[0] not in writes)
     ]
     used = [name for name, state in after.states.items() if before.states.get(name) != state]
-    return list(
-        dict.fromkeys([*changed, *(n for n in used if n.partition(".")[0].partition(" ")[0] not in block.writes)])
-    )
+    return list(dict.fromkeys([*changed, *(n for n in used if n.partition(".")[0].partition(" ")[0] not in writes)]))

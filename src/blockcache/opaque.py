@@ -30,7 +30,7 @@ _WITH_LENGTH = frozenset(
     }
 )
 #: Parts without content that are looked into.
-_MOST_OPAQUE = 32
+_MOST_OPAQUE = 12
 _DEEPEST = 4
 #: How a text begins that is never given twice.
 NEVER_AGAIN = "unknown "

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 
@@ -126,7 +126,9 @@ class Passage:
         except Exception as error:
             # Whatever goes wrong in here must not keep the program from its result.
             self.trouble(error)
-        if isinstance(self.result, Hit) and any(map(self.namespace.is_local, self.result.manifest.deleted)):
+        if isinstance(self.result, Hit) and any(
+            map(self.namespace.is_local, self._as_run(self.result.manifest.deleted))
+        ):
             # The compiler counts on a function's variable staying bound: it cannot be unbound from outside.
             self.result = Miss("a variable that the block deletes is bound now")
 
@@ -195,6 +197,14 @@ class Passage:
             self.result = Miss(f"the entry could not be used: {error}")
         if isinstance(self.result, Hit) and self.options.validate is not None:
             self._validate(self.result)
+        if isinstance(self.result, Hit) and self.block.written:
+            names = self._as_run(self.result.values)
+            self.result = replace(self.result, values=dict(zip(names, self.result.values.values(), strict=True)))
+
+    def _as_run(self, names: Iterable[str]) -> list[str]:
+        """Names as they run of names as they are written: a host may have renamed some, otherwise in each session."""
+        renamed = {written: ran for ran, written in self.block.written.items()}
+        return [renamed.get(name, name) for name in names]
 
     def _validate(self, hit: Hit) -> None:
         assert self.options.validate is not None
@@ -330,9 +340,10 @@ class Passage:
         }
         self._remember(values)
         states, moved, unseeded = self._moved()
+        written = self.block.written
         results = cache.Results(
-            values,
-            tuple(sorted(name for name in self.before if name not in after)),
+            {written.get(name, name): value for name, value in values.items()},
+            tuple(sorted(written.get(name, name) for name in self.before if name not in after)),
             self._submodules(values),
             (*recorded.inputs, *self._unpickled(recorded), *states),
             recorded.stats,
@@ -403,7 +414,7 @@ class Passage:
         """The body ran although there was an entry: is what it did what the entry says?"""
         assert self.upstream is not None
         differing = []
-        for name in sorted({*hit.values, *hit.manifest.deleted}):
+        for name in sorted({*hit.values, *self._as_run(hit.manifest.deleted)}):
             if name not in after:
                 if name in hit.values:
                     differing.append(f"{name} is in the entry, and this run did not bind it")
@@ -428,7 +439,7 @@ class Passage:
         bound = values
         if self.entry.as_name is not None:
             bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
-        self.namespace.assign(bound, hit.manifest.deleted)
+        self.namespace.assign(bound, self._as_run(hit.manifest.deleted))
         # A block around this one depends on what this one would have read.
         declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
         discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)

@@ -81,6 +81,8 @@ class Block:
         Docstrings or annotations may be looked at.
     texts
         The text constants in the body, which may name files.
+    written
+        Names that the host has renamed in the running code: as they run, as they are written.
     file, line, end_line, source
         The whole statement.
     """
@@ -94,6 +96,7 @@ class Block:
     dynamic: tuple[tuple[str, int], ...]
     reads_doc: bool
     texts: tuple[str, ...]
+    written: Mapping[str, str]
     file: str
     line: int
     end_line: int
@@ -167,6 +170,7 @@ def _analyse(located: LocatedBlock, code: CodeType) -> Block:
         dynamic=tuple(facts.dynamic),
         reads_doc=facts.reads_doc,
         texts=_texts(written),
+        written={ran: name for name, ran in located.renames.items()},
         file=code.co_filename,
         line=node.lineno,
         end_line=node.end_lineno or node.lineno,

@@ -126,6 +126,7 @@ def bare_block(code: CodeType, offset: int) -> Block:
         dynamic=tuple(dynamic),
         reads_doc=facts(code).reads_doc,
         texts=tuple(constant for constant in code.co_consts if isinstance(constant, str)),
+        written={},
         file=code.co_filename,
         line=line,
         end_line=line,

@@ -26,6 +26,7 @@ Describe = Callable[[Any], str]
 
 #: First part of a type's module name -> the room that has its rules.
 LIBRARIES = {
+    "marimo": "blockcache.types.marimo_",
     "matplotlib": "blockcache.types.matplotlib_",
     "networkx": "blockcache.types.networkx_",
     "numpy": "blockcache.types.numpy_",

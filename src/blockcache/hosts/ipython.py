@@ -21,7 +21,7 @@ def place(frame: types.FrameType) -> Place | None:
     notebook = os.environ.get("JPY_SESSION_NAME", "")
     known = os.path.isabs(notebook) and os.path.exists(notebook)
     folder = os.path.dirname(notebook) if known else os.getcwd()
-    cell = f"cell [{shell.execution_count}]"
+    cell = f"cell [{len(shell.history_manager.input_hist_parsed) - 1}]"  # the counter is one ahead in some versions
     return Place("ipython", f"{os.path.basename(notebook)} {cell}" if known else cell, folder)
 
 
