@@ -567,12 +567,11 @@ def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Setti
     known = _examined.get((id(code), offset))
     if known is not None:
         return known[2]
-    folder = os.path.join(settings.local_folder(), "blocks")
-    block = index.recall(folder, code, offset)
+    block = index.recall(code, offset)
     if block is None:
         located = _locate(frame)
         block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
         if located is not None and chosen.mode not in ("readonly", "frozen"):
-            index.remember(folder, code, offset, block)
+            index.remember(code, offset, block)
     _examined[id(code), offset] = (code, place, block)
     return block

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from blockcache import hosts
+from blockcache.analysis.effects import compiles_to
 from blockcache.analysis.facts import Frame
 from blockcache.analysis.names import FunctionNode, mangle, scope_bindings
 from blockcache.analysis.slices import Slices
@@ -23,9 +24,6 @@ from blockcache.fingerprint.values import fingerprint
 from blockcache.frames import Located
 from blockcache.live import Live, is_given
 
-_FUTURES = 0
-for _name in __future__.all_feature_names:
-    _FUTURES |= getattr(__future__, _name).compiler_flag
 OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the code of a function
 MISSING = object()
 
@@ -92,7 +90,7 @@ def scope_of(frame: types.FrameType, node: ast.stmt | None, located: Located | N
     if text is None:
         raise LookupError(f"{code.co_filename} has no source")
     tree = located.tree if located is not None else ast.parse(text)
-    if not _is_what_runs(code, text):
+    if not compiles_to(text, code):
         raise LookupError(f"{os.path.basename(code.co_filename)} was edited after it was loaded; start again")
     body, setting = _body(tree, frame)
     setting = replace(setting, own=ast.dump(node) if node is not None else "")
@@ -196,18 +194,6 @@ def _functions(node: ast.AST, owner: str) -> Iterator[tuple[ast.FunctionDef | as
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield child, owner
         yield from _functions(child, child.name if isinstance(child, ast.ClassDef) else owner)
-
-
-def _is_what_runs(code: types.CodeType, text: str) -> bool:
-    """Whether compiling the text gives the code that is running."""
-    flags = code.co_flags & _FUTURES
-    todo = [compile(text, code.co_filename, "exec", flags=flags, dont_inherit=True)]
-    while todo:
-        found = todo.pop()
-        if found == code:
-            return True
-        todo += [c for c in found.co_consts if isinstance(c, types.CodeType)]
-    return False
 
 
 def _cells_scope(frame: types.FrameType, cells: list[hosts.Ran], node: ast.stmt | None) -> Scope:

@@ -23,6 +23,7 @@ from blockcache.analysis.effects import before
 from blockcache.fingerprint.reach import Reach
 from blockcache.fingerprint.touched import judge
 from blockcache.fingerprint.touches import Touch, module_touches, touches
+from blockcache.outlines import Source
 
 
 def state_names(*uses, values=dict):
@@ -202,7 +203,7 @@ def ran(text, **names):
     """Statements that ran in a namespace of their own."""
     namespace = {"__name__": "ran", **names}
     exec(compile(text, __file__, "exec"), namespace)
-    return earlier.Ran("main.py", lambda: namespace, tuple(ast.parse(text).body))
+    return earlier.Ran("main.py", lambda: namespace, Source(lambda: tuple(ast.parse(text).body)))
 
 
 @pytest.mark.usefixtures("kept_generators")

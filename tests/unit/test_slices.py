@@ -53,7 +53,7 @@ def kept(source: str, name: str = "v", **known: Now) -> str:
          "v = connect(); x = (v.do(n) for n in range(2)); next(x)"),
         ("with connect() as v:\n  v.do()\n  here\n  v.late()", "with connect() as v:     pass; v.do()"),
         ("try:\n  v = connect()\n  here\nfinally:\n  v = 2", "v = connect()"),
-        ("v = connect()\nwith cached_block('a'):\n  v.do()\nhere", "v = connect(); with cached_block('a'):     v.do()"),
+        ("v = connect()\nwith cached_block('a'):\n  v.do()\nhere", "v = connect(); with cached_block():     v.do()"),
     ],
 )  # fmt: skip
 def test_what_belongs_to_a_slice(source: str, expected: str) -> None:

@@ -14,6 +14,7 @@ The form is the same on every Python that the block can be parsed by.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterable
 
 import xxhash
@@ -21,6 +22,8 @@ import xxhash
 from blockcache.analysis.inert import only_reads
 from blockcache.analysis.names import FunctionNode
 
+#: Arguments of a block on which what its body gives does not depend.
+_NO_INPUTS = frozenset({"name", "ignore", "pin", "validate", "ttl", "mode", "store"})
 _SKIPPED = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 _fields: dict[type[ast.AST], tuple[str, ...]] = {}
 
@@ -44,6 +47,38 @@ def canonical_digest(body: list[ast.stmt], *, keep_all: bool, in_class: bool, co
     for fact in context:
         form.text(fact)
     return xxhash.xxh3_128_hexdigest("".join(form.parts).encode("utf-8", "surrogatepass"))
+
+
+def without_block_names(statement: ast.stmt) -> ast.stmt:
+    """A statement without the names of the blocks in it, and their other arguments that are no inputs.
+
+    A block that is bound by `as` keeps them: a later statement may ask it. The statement itself stays as it is.
+    """
+    if not any(isinstance(node, (ast.With, ast.AsyncWith)) and _named(node) for node in ast.walk(statement)):
+        return statement
+    statement = copy.deepcopy(statement)
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.With, ast.AsyncWith)):
+            for call in _named(node):
+                call.args = []
+                call.keywords = [k for k in call.keywords if k.arg not in _NO_INPUTS or _does_more(k.value)]
+    return statement
+
+
+def _named(node: ast.With | ast.AsyncWith) -> list[ast.Call]:
+    """The calls in the header that make blocks, where leaving out the names leaves out nothing that runs."""
+    calls = [item.context_expr for item in node.items if item.optional_vars is None]
+    return [c for c in calls if isinstance(c, ast.Call) and _makes_block(c.func) and not any(map(_does_more, c.args))]
+
+
+def _makes_block(function: ast.expr) -> bool:
+    last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return last == "cached_block"
+
+
+def _does_more(argument: ast.expr) -> bool:
+    more = (ast.Starred, ast.Yield, ast.YieldFrom)
+    return not only_reads(argument) or any(isinstance(n, more) for n in ast.walk(argument))
 
 
 class _Form:

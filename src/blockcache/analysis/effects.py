@@ -1,12 +1,36 @@
 """Statements that ran before a block, as pure syntax."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 from collections.abc import Iterable
 from types import CodeType
 
 from blockcache.analysis.names import bindings
+
+_FUTURES = 0
+for _name in __future__.all_feature_names:
+    _FUTURES |= getattr(__future__, _name).compiler_flag
+
+
+def compiles_to(text: str, code: CodeType) -> bool:
+    """Whether compiling ``text`` gives the code that is loaded, at its top or nested.
+
+    Whoever compiled it may have handed on `from __future__` imports of its own, as :func:`compile` does by default.
+
+    Raises
+    ------
+    SyntaxError, ValueError
+        When it cannot be compiled.
+    """
+    todo = [compile(text, code.co_filename, "exec", flags=code.co_flags & _FUTURES, dont_inherit=True)]
+    while todo:
+        found = todo.pop()
+        if found == code:
+            return True
+        todo += [constant for constant in found.co_consts if isinstance(constant, CodeType)]
+    return False
 
 
 def before(body: Iterable[ast.stmt], line: int) -> list[ast.stmt]:

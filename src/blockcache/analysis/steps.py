@@ -12,6 +12,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from blockcache.analysis.canonical import without_block_names
 from blockcache.analysis.facts import Chain, Frame
 from blockcache.analysis.inert import runs_nothing
 from blockcache.analysis.names import bindings
@@ -113,6 +114,8 @@ class Setting:
 
 def step_of(nodes: Sequence[ast.stmt], setting: Setting, *, certain: bool = True) -> Step:
     """The step of statements that ran; not ``certain``: perhaps not to their end, or not at all."""
+    contained = len(nodes) == 1 and _is_own(nodes[0], setting)
+    nodes = [without_block_names(node) for node in nodes]
     frame = setting.frame()
     frame.killed = bindings(nodes).killed
     facts = reads_and_writes(list(nodes), frame, bound=(), strings=setting.strings)
@@ -133,7 +136,7 @@ def step_of(nodes: Sequence[ast.stmt], setting: Setting, *, certain: bool = True
         binds -= declared - bindings(nodes).bound
     dynamic = bool(facts.dynamic) or any(map(_imports_all, inside)) or not frame.own.isdisjoint(facts.past_frame)
     return Step(
-        nodes=list(nodes),
+        nodes=nodes,
         file=setting.file,
         reads={setting.renames(name): tuple(sorted(chains)) for name, chains in reads.items()},
         binds=frozenset(map(setting.renames, binds)),
@@ -143,7 +146,7 @@ def step_of(nodes: Sequence[ast.stmt], setting: Setting, *, certain: bool = True
         code=code,
         quiet=quiet,
         dynamic=dynamic,
-        contained=len(nodes) == 1 and _is_own(nodes[0], setting),
+        contained=contained,
         observes=_observes(nodes[0]) if len(nodes) == 1 else "",
     )
 

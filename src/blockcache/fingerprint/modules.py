@@ -7,9 +7,11 @@ code is found from its file, because ``functools.wraps`` copies ``__module__``.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import site
+import stat
 import sys
 import types
 from collections.abc import Iterator
@@ -39,6 +41,22 @@ _INSTALLED, _STDLIB = _folders()
 _origins: dict[str, Origin] = {}
 
 
+#: As it is before a recorder stands in its place.
+_lstat = os.lstat
+_real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
+
+
+def _real(path: str) -> str:
+    """``os.path.realpath`` of a file, which looks once at each folder: hundreds of modules lie in a few."""
+    folder, name = os.path.split(path)
+    try:
+        if not os.path.isabs(path) or stat.S_ISLNK(_lstat(path).st_mode):
+            return os.path.realpath(path)
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return os.path.join(_real_folder(folder), name)
+
+
 def origin_of_file(path: str | None) -> Origin:
     """Where the code of a file, or of a code object's file name, comes from."""
     if not path:
@@ -48,7 +66,7 @@ def origin_of_file(path: str | None) -> Origin:
         if path.startswith("<"):
             known = "stdlib" if path.startswith("<frozen") else "memory"
         else:
-            real = os.path.realpath(path)
+            real = _real(path)
             # The site folders lie inside the standard library's folder, so they are asked first.
             # blockcache itself is never part of a user's project, not even installed editable.
             if real.startswith((*_INSTALLED, _PACKAGE)):
