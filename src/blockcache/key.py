@@ -90,6 +90,8 @@ class Built:
         Dotted names of what it uses in libraries.
     states
         What shows whether a value without content is used up or changed, by name.
+    called
+        A value without content came as a parameter: the same call, made again, may bring another one.
     path_texts
         The statements of each execution path, for people.
     """
@@ -100,6 +102,7 @@ class Built:
     uses: frozenset[str]
     states: Mapping[str, str | None] = field(default_factory=dict)
     path_texts: Mapping[str, str] = field(default_factory=dict)
+    called: bool = False
 
 
 def upstream_names(block: Block) -> frozenset[str]:
@@ -188,8 +191,10 @@ def build(
     inputs = [*reach.inputs.values(), *states]
     inputs += [Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
     inputs += demands.declared
-    states_of_made, texts = (made.states, made.texts) if made is not None else ({}, {})
-    return Built(Key.of(inputs), reach.objects, reach.known_label, frozenset(reach.uses), states_of_made, texts)
+    definitions = reach.objects, reach.known_label, frozenset(reach.uses)
+    if made is None:
+        return Built(Key.of(inputs), *definitions)
+    return Built(Key.of(inputs), *definitions, made.states, made.texts, made.called)
 
 
 class _Made:
@@ -200,12 +205,14 @@ class _Made:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self.states: dict[str, str | None] = {}
+        self.called = False
         self.texts: dict[str, str] = {}
         self._depth = 0
 
     def __call__(self, root: Root, name: str, value: object) -> str:
         namespace, variable = root
         found = self.paths.of(variable) if namespace is None else self.paths.in_namespace(namespace, variable)
+        self.called |= found.called
         label = f"path {name}"
         state = state_of(value)
         if not self._depth:

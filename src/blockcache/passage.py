@@ -50,6 +50,8 @@ _LONGEST_PATH = 4096
 _examined: dict[tuple[int, int], tuple[CodeType, Place, Block]] = {}
 # Names that a block has bound in a module, by (id of the module's globals, block name): name -> id of the value.
 _bound_by: dict[tuple[int, str], dict[str, int]] = {}
+# (key, turn) of passages with a value without content that came as a parameter.
+_passed: set[tuple[str, int]] = set()
 _stores: dict[str, Store] = {}
 _warned: set[tuple[str, str]] = set()
 
@@ -120,6 +122,7 @@ class Passage:
         """Build the key, find its entry and decode it; trouble becomes a miss with one warning."""
         try:
             self._build()
+            self._refuse_another()
             self._find()
         except SettingError:  # a set of inputs that is wrong; like any wrong setting, it must not pass for another
             raise
@@ -160,6 +163,19 @@ class Passage:
         if self.settings.redact:
             inputs = redacted(self.built.key.inputs, self.settings.redact)
             self.built = replace(self.built, key=Key(inputs, self.built.key.digest))
+
+    def _refuse_another(self) -> None:
+        """The statement that passed a value without content ran again: by its code it is the same, and need not be."""
+        assert self.built is not None
+        if self.built.called:
+            passed = (self.built.key.digest, hosts.turn())
+            if passed in _passed:
+                raise FingerprintError(
+                    "the same call has passed a value without content before; make it inside the block, or in "
+                    "the function around it",
+                    path="a parameter",
+                )
+            _passed.add(passed)
 
     def _declared(self) -> tuple[Input, ...]:
         found: list[Input] = []

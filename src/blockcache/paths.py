@@ -71,6 +71,8 @@ class Path(NamedTuple):
         Texts in the statements, some of which may name files.
     again
         Line of a loop whose earlier iterations may have changed the value, as often as they ran; 0 without one.
+    called
+        It came as a parameter: the same call, made again, may bring another value.
     """
 
     digest: str
@@ -79,6 +81,7 @@ class Path(NamedTuple):
     reads: tuple[Read, ...]
     constants: tuple[str, ...]
     again: int
+    called: bool
 
 
 class Paths:
@@ -213,6 +216,7 @@ class _Collected:
         self.scopes: list[Scope] = []
         self.name = ""
         self.again = 0
+        self.called = False
 
     def path(self, scope: Scope, name: str, told: str, tellers: list[Scope]) -> Path:
         """The path of ``name``, a name of ``scope``, and of what the tellers did to the state called ``told``."""
@@ -237,6 +241,7 @@ class _Collected:
             reads=tuple(self.reads[label] for label in sorted(self.reads)),
             constants=tuple(sorted({text for text in constants if isinstance(text, str)})),
             again=self.again,
+            called=self.called,
         )
 
     def collect(self, scope: Scope, names: Iterable[str]) -> None:
@@ -308,6 +313,7 @@ class _Collected:
                 self._refuse(f"nothing shows where {name!r} was bound", "make it in a statement before the block")
             return
         if name in scope.parameters:
+            self.called = True
             try:
                 caller = self.paths.caller(scope.frame)
             except LookupError as error:

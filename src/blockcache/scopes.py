@@ -28,6 +28,9 @@ OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the code of a function
 MISSING = object()
 
 
+_REPEATED = (ast.comprehension, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
+
+
 class Scope:
     """The steps before a point of one scope, and its names as they are now."""
 
@@ -107,8 +110,31 @@ def _until(
     if statement is None:
         raise LookupError("the statement that calls it cannot be found")
     steps = steps_before(body, statement, setting) or []
-    call = step_of([_header(statement)], setting, certain=False)
+    header = _header(statement)
+    call = step_of([header, *_which_call(header, frame)], setting, certain=False)
     return Scope([*before, *steps], frame.f_globals, frame, call)
+
+
+def _which_call(statement: ast.stmt, frame: types.FrameType) -> list[ast.stmt]:
+    """A statement that tells which of the calls of ``statement`` the frame is making; none where there is one only.
+
+    Raises
+    ------
+    LookupError
+        When it may be made several times, with other values each time, or cannot be told.
+    """
+    calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    if len(calls) < 2 and not any(isinstance(node, _REPEATED) for node in ast.walk(statement)):
+        return []
+    line, last, column, end = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    place = (line, last, column, end)
+    for number, node in enumerate(ast.walk(statement)):
+        if isinstance(node, ast.expr) and place == (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset):
+            around = (n for n in ast.walk(statement) if isinstance(n, _REPEATED))
+            if any(inner is node for n in around for inner in ast.walk(n)):
+                raise LookupError("it is called in a comprehension")
+            return [ast.copy_location(ast.Expr(ast.Constant(f"call {number}")), statement)]
+    raise LookupError("which call of the statement it is cannot be told")
 
 
 def _header(statement: ast.stmt) -> ast.stmt:

@@ -5655,7 +5655,6 @@ def programs(text: str) -> Iterator[object]:
         yield pytest.param(kind, text, *(named or [""]), id=name, marks=marks)
 
 
-
 class Side:
     """A program before (1) or after (2) its edit, put into a project; it can be run cached and plain."""
 

@@ -79,6 +79,12 @@ class Ran(NamedTuple):
     prefix: str = ""
 
 
+def turn() -> int:
+    """How many cells a notebook has run: what runs again in another cell was asked for again; 0 in a script."""
+    room = sys.modules.get("blockcache.hosts.ipython")
+    return room.turn() if room is not None else 0
+
+
 def executed(frame: types.FrameType) -> list[Ran] | None:
     """The cells that ran before the code of ``frame``, in order, its own last; None where a file is all that runs.
 

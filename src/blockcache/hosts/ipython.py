@@ -34,6 +34,12 @@ _HARMLESS = frozenset(
 )
 
 
+def turn() -> int:
+    """How many cells this kernel has run."""
+    shell = get_ipython()
+    return 0 if shell is None else len(shell.history_manager.input_hist_parsed)
+
+
 def executed(frame: types.FrameType) -> list[Ran] | None:
     """The cells as they ran, in order; None for code that is no cell's."""
     shell = get_ipython()
