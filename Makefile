@@ -29,24 +29,28 @@ demo: $(DEMO)
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-# Each supported Python that is on this machine, by name or from pyenv; at least one.
+# Each supported Python that is on this machine, by name or from pyenv; at least one. The many small programs are shared out:
+# each runs on one of them. `make test-all SHARED=` runs all tests on all.
+SHARED ?= 1
 test-all:
-	@tested=; \
+	@found=; of=0; \
 	for version in $(SUPPORTED); do \
-		found=; \
 		for p in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
 			if "$$p" -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))" 2>/dev/null; \
-			then found="$$p"; break; fi; \
+			then found="$$found $$version=$$p"; of=$$((of + 1)); break; fi; \
 		done; \
-		if [ -z "$$found" ]; then echo "== Python $$version is not on this machine: skipped"; continue; fi; \
+	done; \
+	number=0; \
+	for one in $$found; do \
+		version=$${one%%=*}; p=$${one#*=}; number=$$((number + 1)); \
 		folder=.venv-$$version; \
 		if [ "$$version" = "$(VERSION)" ]; then folder=$(VENV); fi; \
-		echo "== Python $$version: $$found"; \
-		$(MAKE) --no-print-directory test PYTHON="$$found" VENV="$$folder" || exit 1; \
-		tested="$$tested $$version"; \
+		echo "== Python $$version: $$p"; \
+		share=; if [ -n "$(SHARED)" ]; then share="$$number/$$of"; fi; \
+		TESTS_SHARE="$$share" $(MAKE) --no-print-directory test PYTHON="$$p" VENV="$$folder" || exit 1; \
 	done; \
-	echo "== tested on Python$$tested"; \
-	[ -n "$$tested" ]
+	echo "== tested on$$found"; \
+	[ -n "$$found" ]
 
 lint: $(DEV) $(BARE)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,33 @@ class Project:
             raise AssertionError(f"{script} failed with {code}\n{stdout}\n{stderr}")
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return Ran(code, stdout, stderr, [json.loads(line) for line in lines])
+
+
+#: Where tests are many small programs, or start servers: `make test-all` shares them out among the Pythons.
+SHARED = ("tests/staleness/", "tests/hosts/", "tests/property/", "tests/blocks/test_corners", "tests/blocks/test_skip")
+SHARED_UNITS = (
+    "test_discovered",
+    "test_status",
+    "test_verify",
+    "test_ambient",
+    "test_codec",
+    "test_paths",
+    "test_files",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``TESTS_SHARE=k/n``, of the many only those that fall to the k-th of n runs; the others stay."""
+    share = os.environ.get("TESTS_SHARE")
+    if not share:
+        return
+    number, of = map(int, share.split("/"))
+    kept, left = [], []
+    for item in items:
+        many = item.nodeid.startswith((*SHARED, *(f"tests/unit/{name}" for name in SHARED_UNITS)))
+        (left if many and zlib.crc32(item.nodeid.encode()) % of != number % of else kept).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
 
 
 def pytest_sessionstart() -> None:
