@@ -94,10 +94,10 @@ def compiled(statement: ast.stmt) -> CodeType | None:
         return compile(ast.Module([statement], []), "<statement>", "exec", dont_inherit=True)
     except SyntaxError:
         pass
-    empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    around = ast.AsyncFunctionDef("statement", empty, [statement], [], type_params=[])
+    around = ast.parse("async def statement(): pass")
+    around.body[0].body = [statement]  # type: ignore[attr-defined]
     try:
-        return compile(ast.fix_missing_locations(ast.Module([around], [])), "<statement>", "exec", dont_inherit=True)
+        return compile(around, "<statement>", "exec", dont_inherit=True)
     except SyntaxError:
         return None
 
