@@ -317,12 +317,18 @@ def _of_scipy(special: Any, text: bool) -> _States:
 _pandas_defaults: dict[str, Any] = {}
 
 
+#: What marimo's kernel sets by itself; hosts share entries.
+_SET_BY_MARIMO = {"display.max_rows": 10, "display.max_columns": 20}
+
+
 def _of_pandas(config: Any, text: bool) -> _States:
     registered, now = config._registered_options, config._global_config
     if len(_pandas_defaults) != len(registered):
         _pandas_defaults.clear()
         _pandas_defaults.update({name: option.defval for name, option in registered.items()})
     for name, value in _flat(now, ""):
+        if name in _SET_BY_MARIMO and value == _SET_BY_MARIMO[name] and "marimo" in sys.modules:
+            continue
         if _pandas_defaults.get(name, value) != value:
             shown = name.startswith(("display.", "styler.")) and name not in ("display.date_dayfirst",)
             if (text or not shown) and not name.startswith("plotting."):

@@ -78,6 +78,9 @@ def is_bytecode(path: str) -> bool:
     return path.endswith(".pyc") or "__pycache__" in path
 
 
+_METADATA_READERS = ("importlib/metadata", "importlib_metadata", "pkg_resources")
+
+
 class Caller:
     """Who asked: the innermost frame outside the standard library, and the frames that it went through.
 
@@ -113,8 +116,9 @@ class Caller:
 
     @property
     def is_metadata(self) -> bool:
-        """Whether `importlib.metadata` asked, which lists every folder on ``sys.path``."""
-        return any("/importlib/metadata/" in f.f_code.co_filename for f in self.through)
+        """Whether `importlib.metadata` or one of its kind asked, which list every folder on ``sys.path``."""
+        files = [f.f_code.co_filename for f in (*self.through, self.frame) if f is not None]
+        return any(f"/{kind}/" in file for file in files for kind in _METADATA_READERS)
 
     @property
     def runs_a_file(self) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from functools import partial
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -194,12 +195,20 @@ else:
         local: Any
         opcodes: bool
 
+    def _set_trace(function: Any) -> None:
+        # Where there is an audit hook, threads can meet in the middle of this, and all but one are turned away.
+        while True:
+            try:
+                return sys.settrace(function)
+            except RuntimeError:
+                time.sleep(0)
+
     def _arm(skip: Skip, frame: FrameType) -> bool:
         skip._before = _Before(sys.gettrace(), frame.f_trace, frame.f_trace_opcodes)
         frame.f_trace = partial(_on_trace, skip)
         frame.f_trace_opcodes = True
         # Opcode events need a tracer of the system, set from Python: a tracer written in C does not pass them on.
-        sys.settrace(skip._before.system or _ignore)
+        _set_trace(skip._before.system or _ignore)
         return True
 
     def _disarm(skip: Skip, frame: FrameType) -> None:
@@ -213,7 +222,7 @@ else:
             frame.f_trace = before.local
         # Last: a raising trace function loses both tracers, and a call made after this line would be seen by
         # coverage's tracer, which counts calls and has not seen the ones that are now returning.
-        sys.settrace(before.system)
+        _set_trace(before.system)
         if before.system is not None and before.local is None:
             # A tracer written in C that leaves no mark on frames (line_profiler's) takes over again at a call.
             _ignore(frame, "", None)
