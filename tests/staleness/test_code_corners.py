@@ -3195,7 +3195,7 @@ for _ in range(«1→2»):
     random.random()
 with cached_block("w"):
     r = random.random()
-=== miss | draws by names imported from random, in a helper's helper
+=== runs | draws by names imported from random, in a helper's helper
 import random
 from h import f
 random.seed(«1→2»)
@@ -3721,7 +3721,7 @@ from enum import Enum
 class E(Enum):
     A = 1
     B = «1→2»
-=== miss | a default method of a Protocol that is inherited
+=== runs | a default method of a Protocol that is inherited
 from h import P
 class A(P):
     pass
