@@ -401,7 +401,7 @@ class Passage:
         # What nobody seeded must not be put into a state: later draws would be the same in every run.
         settled = {*known, *generators.seeded(self.built.uses)}
         after = generators.snapshot(name for name in moved if name in settled)
-        kept = {cache.GENERATORS: after} if after else {}
+        kept: dict[str, object] = {cache.GENERATORS: after} if after else {}
         return inputs, kept, [f"draws from {name}, which nobody has seeded" for name in moved if name not in settled]
 
     def _unpickled(self, recorded: discovered.Recorded) -> list[Input]:
