@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from blockcache.inplace import FIXED, Layer
+
 
 def _frame(value: Any) -> object:
     columns = [_column(series.array) for _, series in value.items()]
@@ -125,4 +127,29 @@ DESCRIBE = {
     "Series": _describe_series,
     "Index": _describe_series,
     "MultiIndex": lambda value: f"MultiIndex of {len(value):,}",
+}
+
+
+def _put_whole(value: Any, contents: Any) -> None:
+    value._update_inplace(contents)
+    value.attrs = contents.attrs
+    value.flags.allows_duplicate_labels = contents.flags.allows_duplicate_labels
+    for name in value._metadata:
+        object.__setattr__(value, name, getattr(contents, name, None))
+
+
+def _put_names(index: Any, names: list[object]) -> None:
+    index.names = names
+
+
+#: Another object over the same memory is what is saved of a frame: it is not the frame that the entry refers to.
+_WHOLE = Layer("whole", lambda value: value.copy(deep=False), put=_put_whole)
+
+IN_PLACE = {
+    "DataFrame": _WHOLE,
+    "Series": _WHOLE,
+    "Index": Layer("names", lambda index: list(index.names), put=_put_names),
+    "MultiIndex": Layer("names", lambda index: list(index.names), put=_put_names),
+    "Timestamp": FIXED,
+    "Timedelta": FIXED,
 }
