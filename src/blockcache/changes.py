@@ -84,7 +84,7 @@ class Change(NamedTuple):
 
     display: str
     made: tuple[Any, ...]
-    contents: object = None
+    contents: tuple[object, ...] = ()
 
 
 class Walk:
@@ -106,6 +106,7 @@ class Walk:
         self._nodes: list[_Node] = []
         self._numbers: dict[int, int] = {}
         self._variables: list[_Variable] = []
+        self._roots: list[tuple[str, object]] = []
         self._known: set[tuple[int, str]] = set()
         # First in, first out: every object gets its shortest way, not one through what some cache holds.
         self._todo: deque[tuple[object, int, Step, str]] = deque()
@@ -123,6 +124,7 @@ class Walk:
     # -- before ----------------------------------------------------------------------------
 
     def _visit(self, value: object, root: Step, display: str) -> None:
+        self._roots.append((display, _hold(value)))
         self._todo.append((value, -1, root, display))
         while self._todo:
             self._enter(*self._todo.popleft())
@@ -251,9 +253,18 @@ class Walk:
                     what = f"{node.display} ({type(value).__qualname__})"
                     raise CodecError(f"the body changes {what} in place, which a hit could not repeat")
                 contents = layer.contents(value)
-                yield Change(node.display, ("contents", value, layer.name, contents), contents)
+                yield Change(node.display, ("contents", value, layer.name, contents), _parts_of(contents))
         for variable in self._variables:
             yield from self._rebound(variable, bound_by_body)
+
+    def unexplained(self, names: Iterable[str], changes: Iterable[Change]) -> list[str]:
+        """Those of the names of inputs whose change is not one of ``changes``."""
+        changes = list(changes)
+        objects = {id(change.made[1]) for change in changes if change.made[0] == "contents"}
+        displays = {change.display for change in changes}
+        # One object may be known by several names.
+        displays |= {display for display, hold in self._roots if display not in displays and _leads(hold, objects)}
+        return [n for n in names if not any(_is_part(n, d) or _is_part(d, n) for d in displays)]
 
     def _same(self, layer: Layer, value: object, look: object) -> bool:
         if layer.held is None:
@@ -283,6 +294,20 @@ class Walk:
             yield Change(display, ("bind", kind, holder, name, value))
 
 
+def _leads(hold: object, objects: set[int]) -> bool:
+    """Whether a value is, or holds, one of some objects."""
+    seen: set[int] = set()
+    todo = [_held(hold)]
+    while todo and objects:
+        value = todo.pop()
+        if id(value) in objects:
+            return True
+        if id(value) not in seen and type(value) not in PLAIN:
+            seen.add(id(value))
+            todo += [child for layer in layers_of(type(value)) for _, child in layer.parts(value)]
+    return False
+
+
 def _members(holder: Any) -> Mapping[str, object]:
     if isinstance(holder, types.FunctionType):
         return dict(holder.__dict__)
@@ -309,9 +334,8 @@ def _value(kind: str, holder: Any, name: str) -> object:
     return found.get(name, _MISSING)
 
 
-def explains(displays: Iterable[str], name: str) -> bool:
-    """Whether what is known to have changed tells why an input of that name did."""
-    return any(_is_part(name, display) or _is_part(display, name) for display in displays)
+def _parts_of(contents: object) -> tuple[object, ...]:
+    return (contents, *contents) if type(contents) is tuple else (contents,)
 
 
 def _is_part(name: str, whole: str) -> bool:

@@ -394,7 +394,7 @@ class Passage:
             texts,
             self.settings.redact,
             self.walk,
-            [change.contents for change in changed],
+            [part for change in changed for part in change.contents],
         )
 
     def _changed(self) -> list[changes.Change]:
@@ -407,12 +407,8 @@ class Passage:
         """
         assert self.built is not None and self.upstream is not None and self.walk is not None
         found = list(self.walk.changes(self._bound_by_body))
-        displays = {change.display for change in found}
-        lost = [
-            name
-            for name in key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
-            if not changes.explains(displays, name)
-        ]
+        names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        lost = self.walk.unexplained(names, found)
         if lost:
             raise CodecError(
                 f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "

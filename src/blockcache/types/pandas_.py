@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from blockcache.inplace import FIXED, Layer
@@ -130,12 +131,23 @@ DESCRIBE = {
 }
 
 
-def _put_whole(value: Any, contents: Any) -> None:
-    value._update_inplace(contents)
-    value.attrs = contents.attrs
-    value.flags.allows_duplicate_labels = contents.flags.allows_duplicate_labels
+def _whole(value: Any) -> tuple[Any, list[Any]]:
+    return value.copy(deep=False), list(value._mgr.axes)
+
+
+def _axes(value: Any) -> Iterable[tuple[tuple[str, str], object]]:
+    names = ("index", "columns") if value.ndim > 1 else ("index",)
+    return ((("attribute of", name), getattr(value, name)) for name in names)
+
+
+def _put_whole(value: Any, contents: tuple[Any, list[Any]]) -> None:
+    copy, axes = contents
+    value._update_inplace(copy)
+    value._mgr.axes = axes  # the very objects, which pandas would copy
+    value.attrs = copy.attrs
+    value.flags.allows_duplicate_labels = copy.flags.allows_duplicate_labels
     for name in value._metadata:
-        object.__setattr__(value, name, getattr(contents, name, None))
+        object.__setattr__(value, name, getattr(copy, name, None))
 
 
 def _put_names(index: Any, names: list[object]) -> None:
@@ -143,7 +155,7 @@ def _put_names(index: Any, names: list[object]) -> None:
 
 
 #: Another object over the same memory is what is saved of a frame: it is not the frame that the entry refers to.
-_WHOLE = Layer("whole", lambda value: value.copy(deep=False), put=_put_whole)
+_WHOLE = Layer("whole", _whole, _axes, put=_put_whole)
 
 IN_PLACE = {
     "DataFrame": _WHOLE,
