@@ -204,7 +204,7 @@ def once(seed: int) -> None:
             (
                 rng,
                 pool,
-                Upstream({k: v for k, v in bound.items()}, frozenset(), {}),
+                Upstream(bound, frozenset(), {}),
                 Built(Key.of([]), {}, lambda _: None, frozenset()),
             )
         )
