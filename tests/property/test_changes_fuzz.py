@@ -167,7 +167,7 @@ def graph(roots: object) -> list[object]:
             else:
                 found.append(it.tolist())
                 low = it.__array_interface__["data"][0]
-                same = next((n for first, last, n in memory if first <= low < last), None)
+                same = next((n for first, last, n in memory if first <= low < last and it.nbytes), None)
                 found.append(f"memory {same if same is not None else 'new'}")
                 if same is None and it.nbytes:
                     memory.append((low, low + it.nbytes, len(memory)))
