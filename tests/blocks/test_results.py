@@ -347,11 +347,6 @@ TROUBLE = {
         "[0, 1, 2]\n",
         "conn",
     ),
-    "unpicklable output": (
-        "import threading\nwith cached_block('b'):\n    lock = threading.Lock()\n    y = 1\nprint(y)",
-        "1\n",
-        "lock",
-    ),
     "upstream changed in place": (
         "rows = []\nwith cached_block('b'):\n    rows.append(1)\n    y = len(rows)\nprint(rows, y)",
         "[1] 1\n",
