@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xxhash
@@ -18,6 +18,7 @@ from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
+from blockcache.memory import Held, Memory
 from blockcache.model import (
     FORMAT,
     Blob,
@@ -92,6 +93,8 @@ def lookup(
     may_write: bool = True,
     ttl_s: float | None = None,
     memo: str | None = None,
+    memory: Memory | None = None,
+    share: bool = False,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -111,6 +114,10 @@ def lookup(
         Seconds after which an entry counts as a miss.
     memo
         Folder that remembers the digests of files that did not change.
+    memory
+        Entries that this process holds; what is found is held there.
+    share
+        Whether all lookups that share give the same objects, not values of their own.
 
     Raises
     ------
@@ -122,12 +129,16 @@ def lookup(
         When the store cannot be read.
     """
     started = time.perf_counter()
-    manifest = _variant(store, block_name, built.key, memo)
+    held = _held(store, built.key, memo, memory, share) if memory is not None else None
+    manifest = held.manifest if held is not None else _variant(store, block_name, built.key, memo)
     if isinstance(manifest, Miss):
         return manifest
     if ttl_s is not None and _age_s(manifest) >= ttl_s:
         return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
-    blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    if held is not None and held.values is not None:
+        return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
+    blobs = held.copies() if held is not None else []
+    blobs = blobs or [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
@@ -137,7 +148,35 @@ def lookup(
         raise IntegrityError("the entry does not hold the values that it names")
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
-    return Hit(manifest, values, time.perf_counter() - started, kept)
+    if memory is not None and held is None:
+        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share)
+    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
+
+
+def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:
+    """What this process holds for a key, if the store still has it and nothing that it read has changed since."""
+    for held in memory.held(store.url, key.digest, share=share):
+        if not any(_changed(held.manifest, memo)) and store.exists(entry_name(key, held.manifest.entry_id)):
+            return held
+    return None
+
+
+def _hold(
+    memory: Memory,
+    store: Store,
+    manifest: Manifest,
+    blobs: Iterable[Iterable[Buffer]],
+    values: Mapping[str, object],
+    kept: Mapping[str, Any],
+    share: bool,
+) -> None:
+    """Let this process hold an entry: the objects themselves to share them, else its bytes where they are few."""
+    # An object that hits change in place cannot be the one that they start from.
+    if share and not manifest.changed:
+        memory.hold(store.url, Held(manifest, None, values, kept), share=share)
+    else:
+        few = manifest.size_bytes <= _ALWAYS_HASHED_BYTES
+        memory.hold(store.url, Held(manifest, tuple(map(b"".join, blobs)) if few else None), share=share)
 
 
 def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
@@ -305,10 +344,13 @@ def save(
     module_globals: dict[str, object],
     texts: Mapping[str, str],
     patterns: Sequence[str] = (),
+    memory: Memory | None = None,
+    share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
+    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
+    ``memory`` and ``share`` are as of :func:`lookup`.
 
     Raises
     ------
@@ -346,6 +388,10 @@ def save(
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    if memory is not None:
+        memory.forget(store.url, built.key.digest)
+        blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
+        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share)
     return manifest
 
 
