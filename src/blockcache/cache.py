@@ -6,12 +6,12 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import discovered, generators
+from blockcache import changes, discovered, generators
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -42,6 +42,7 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
@@ -89,6 +90,7 @@ def lookup(
     block_name: str,
     built: Built,
     module_globals: dict[str, object],
+    find: Callable[[Any], object],
     *,
     may_write: bool = True,
     ttl_s: float | None = None,
@@ -108,6 +110,8 @@ def lookup(
         The key and the live definitions behind it.
     module_globals
         The block's module globals, which become the globals of restored functions.
+    find
+        The live upstream object that a way leads to, see :mod:`blockcache.changes`.
     may_write
         Whether wrong bytes may be removed and verified ones marked.
     ttl_s
@@ -142,14 +146,16 @@ def lookup(
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
-    kept = {name: values.pop(name) for name in list(values) if name.startswith(".")}
+    upstream = _Asked(find)
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=upstream)
+    kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
+    changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     if memory is not None and held is None:
-        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share)
+        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
 
 
@@ -161,6 +167,20 @@ def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool)
     return None
 
 
+class _Asked:
+    """A function that knows whether it was called."""
+
+    __slots__ = ("_function", "asked")
+
+    def __init__(self, function: Callable[[Any], object]) -> None:
+        self._function = function
+        self.asked = False
+
+    def __call__(self, argument: Any) -> object:
+        self.asked = True
+        return self._function(argument)
+
+
 def _hold(
     memory: Memory,
     store: Store,
@@ -170,13 +190,15 @@ def _hold(
     kept: Mapping[str, Any],
     share: bool,
 ) -> None:
-    """Let this process hold an entry: the objects themselves to share them, else its bytes where they are few."""
-    # An object that hits change in place cannot be the one that they start from.
+    """Let this process hold an entry: its objects to share them, else its bytes where they are few.
+
+    Never the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
+    """
     if share and not manifest.changed:
-        memory.hold(store.url, Held(manifest, None, values, kept), share=share)
+        memory.hold(store.url, Held(manifest, None, values, kept), share=True)
     else:
         few = manifest.size_bytes <= _ALWAYS_HASHED_BYTES
-        memory.hold(store.url, Held(manifest, tuple(map(b"".join, blobs)) if few else None), share=share)
+        memory.hold(store.url, Held(manifest, tuple(map(b"".join, blobs)) if few else None), share=False)
 
 
 def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
@@ -344,11 +366,14 @@ def save(
     module_globals: dict[str, object],
     texts: Mapping[str, str],
     patterns: Sequence[str] = (),
+    walk: changes.Walk | None = None,
+    contents: Iterable[object] = (),
     memory: Memory | None = None,
     share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
+    Upstream objects of ``walk`` are saved as the way to them, but for ``contents``.
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
 
@@ -360,7 +385,16 @@ def save(
         When the store cannot be written.
     """
     values = {**results.values, **results.kept}
-    encoded = encode(values, label=built.label, module_globals=module_globals, is_library=is_library)
+    address = _Asked(walk.address if walk is not None else repr)
+    encoded = encode(
+        values,
+        label=built.label,
+        module_globals=module_globals,
+        is_library=is_library,
+        upstream=walk.objects() if walk is not None else (),
+        address=address,
+        contents=contents,
+    )
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
@@ -391,7 +425,7 @@ def save(
     if memory is not None:
         memory.forget(store.url, built.key.digest)
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
-        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share)
+        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
     return manifest
 
 

@@ -56,14 +56,15 @@ class Memory:
         self._size_bytes = 0
         self._lock = threading.Lock()
 
-    def held(self, url: str, digest: str, *, share: bool) -> tuple[Held, ...]:
-        """The entries of one key."""
+    def held(self, url: str, digest: str, *, share: bool) -> list[Held]:
+        """The entries of one key: those that hits share, where that is asked for, before those as bytes."""
+        found: list[Held] = []
         with self._lock:
-            found = self._entries.get((url, digest, share))
-            if found is None:
-                return ()
-            self._entries.move_to_end((url, digest, share))
-            return tuple(found.values())
+            for key in ((url, digest, True), (url, digest, False))[not share :]:
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                    found += self._entries[key].values()
+        return found
 
     def hold(self, url: str, entry: Held, *, share: bool) -> None:
         """Hold an entry, in the place of one that read the same; forget those that were not used for longest."""
