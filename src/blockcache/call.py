@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -12,16 +13,18 @@ from typing import Any
 
 import xxhash
 
-from blockcache import settings
+from blockcache import changes, settings
 from blockcache.analysis import Block
-from blockcache.errors import FingerprintError
+from blockcache.errors import CodecError, FingerprintError
 from blockcache.events import BlockFinished, Calls, Outcome
+from blockcache.fingerprint import modules
 from blockcache.frames import Entry, Namespace
 from blockcache.hosts import Place
 from blockcache.memory import Memory
-from blockcache.model import Hit, Manifest
+from blockcache.model import Hit, Input, Manifest
 from blockcache.passage import Options, Passage
 from blockcache.paths import Path, Paths
+from blockcache.scopes import Scope, scope_of
 
 #: What the function is bound to, and what it returned: words of the language, which no argument can be called.
 FUNCTION, RESULT = "def", "return"
@@ -43,14 +46,13 @@ class Tally:
         self._lock = threading.Lock()
         self._calls = Calls(0, 0.0, 0, 0.0)
         self._lines = 0
-        #: How many calls of this function the present one is inside of.
-        self.depth: ContextVar[int] = ContextVar("depth", default=0)
 
-    def count(self, event: BlockFinished, *, in_memory: bool) -> tuple[Calls | None, bool]:
-        """Count one call; what all came to where it is time to say so, and whether this one has its own line."""
-        is_hit = event.outcome == "hit"
-        # A call inside another one is part of its time.
-        alone = not self.depth.get()
+    def count(self, event: BlockFinished, *, in_memory: bool, inside: bool) -> tuple[Calls | None, bool]:
+        """Count one call; what all came to where it is time to say so, and whether this one has its own line.
+
+        A call ``inside`` another one of the function is part of that one's time.
+        """
+        is_hit, alone = event.outcome == "hit", not inside
         with self._lock:
             hits, saved_s, runs, took_s = self._calls
             if is_hit:
@@ -80,6 +82,8 @@ class Site:
         Globals of the function's module.
     copy
         Whether each hit gives objects of its own.
+    is_async
+        Whether other tasks run while it waits.
     tally
         What the calls came to.
     """
@@ -90,6 +94,7 @@ class Site:
     block: Block
     home: dict[str, Any]
     copy: bool
+    is_async: bool
     tally: Tally
 
 
@@ -140,15 +145,27 @@ class _CallPaths(Paths):
             return super().of(name)
         return super().in_namespace(namespace, name)
 
+    def _block_scope(self) -> Scope:
+        """Where the call stands, up to the statement that makes it."""
+        known = self._scopes.get(id(self._frame))
+        if known is None:
+            if modules.origin_of_file(self._frame.f_code.co_filename) not in ("local", "memory"):
+                raise LookupError("the function was called by a library")
+            known = self._scopes[id(self._frame)] = scope_of(self._frame, None, None)
+        return known
+
 
 class Call(Passage):
     """One call of a cached function, as a passage through a block whose body is the call."""
 
     noun = "function"
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __init__(self, site: Site, frame: FrameType, values: dict[str, Any], chosen: settings.Settings) -> None:
         self.site = site
         self.asks_only = False
+        self._met_others = False
         super().__init__(
             name=site.name,
             owner=_NOBODY,
@@ -188,19 +205,57 @@ class Call(Passage):
     def begin(self) -> None:
         """The function is about to run."""
         super().begin()
-        depth = self.site.tally.depth
-        depth.set(depth.get() + 1)
+        around = _inside.get()
+        with _lock:
+            for other in _running.difference(around):
+                other._met_others = self._met_others = True
+            _running.add(self)
+        self._met_others |= self.site.is_async and _has_other_tasks()
+        _inside.set((*around, self))
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The function ran."""
-        depth = self.site.tally.depth
-        depth.set(depth.get() - 1)
+        _inside.set(tuple(call for call in _inside.get() if call is not self))
+        with _lock:
+            _running.discard(self)
+        self._met_others |= self.site.is_async and _has_other_tasks()
         return super().end(raised)
+
+    def _changed(self) -> list[changes.Change]:
+        found = super()._changed()
+        if found and self._met_others:
+            names = ", ".join(sorted({change.display for change in found}))
+            raise CodecError(
+                f"{names} changed while other calls ran at the same time: whose change it is cannot be told"
+            )
+        return found
+
+    def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
+        states, kept, unseeded = super()._moved()
+        if kept and self._met_others:
+            raise CodecError("random numbers were drawn while other calls ran at the same time, by whom cannot be told")
+        return states, kept, unseeded
 
     def _told(self, event: BlockFinished) -> BlockFinished:
         in_memory = isinstance(self.result, Hit) and self.result.in_memory and event.outcome == "hit"
-        calls, speaks = self.site.tally.count(event, in_memory=in_memory)
+        inside = any(call.site is self.site for call in _inside.get())
+        calls, speaks = self.site.tally.count(event, in_memory=in_memory, inside=inside)
         return replace(event, calls=calls, quiet=event.quiet or not (speaks or calls))
+
+
+#: Calls whose functions run now, in any thread and task; and those of them that the present one is inside of.
+_running: set[Call] = set()
+_inside: ContextVar[tuple[Call, ...]] = ContextVar("blockcache_calls", default=())
+_lock = threading.Lock()
+
+
+def _has_other_tasks() -> bool:
+    """Whether something else may run while this task waits; what is no task of asyncio is not known."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is None or len(asyncio.all_tasks()) > 1
+    except RuntimeError:  # another event loop
+        return True
 
 
 def block_of(name: str, arguments: Iterable[str], file: str, line: int) -> Block:

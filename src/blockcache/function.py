@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import CodeType, EllipsisType, FrameType, MethodType
-from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from blockcache import cache, hosts, passage, report, settings
 from blockcache.block import Pin, checked_options, to_be_verified
@@ -26,6 +26,7 @@ report.install()
 _UNKNOWN = ("args", "kwargs")
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 Mode = Literal["on", "off", "refresh", "readonly", "frozen", "verify"]
 
@@ -63,7 +64,7 @@ class CachedFunction(Cached, Generic[P, R]):
         file, line = (code.co_filename, code.co_firstlineno) if isinstance(code, CodeType) else (place.file, 1)
         arguments = tuple(self._signature.parameters) if self._signature is not None else _UNKNOWN
         block = block_of(name, arguments, file, line)
-        self._site = Site(name, options, place, block, getattr(inner, "__globals__", {}), copy, Tally())
+        self._site = Site(name, options, place, block, getattr(inner, "__globals__", {}), copy, self._is_async, Tally())
 
     # -- calling ---------------------------------------------------------------------------
 
@@ -197,7 +198,9 @@ class CachedFunction(Cached, Generic[P, R]):
     @overload
     def __get__(self, owner: None, kind: type | None = None) -> CachedFunction[P, R]: ...
     @overload
-    def __get__(self, owner: object, kind: type | None = None) -> CachedFunction[..., R]: ...
+    def __get__(
+        self: CachedFunction[Concatenate[Any, Q], R], owner: object, kind: type | None = None
+    ) -> CachedFunction[Q, R]: ...
     def __get__(self, owner: object, kind: type | None = None) -> CachedFunction[..., R]:
         owner = kind if self._of_class else owner
         if owner is None:

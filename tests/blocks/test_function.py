@@ -554,6 +554,75 @@ def test_a_function_that_changes_its_arguments_or_globals_is_never_half_true(pro
     assert first == second == ["2 [1, 5] [5]", "3 3", "2 [1, 5] [5, 5]", "3 3"]
 
 
+def test_what_changes_while_other_calls_run_is_not_kept(project: Project) -> None:
+    """Whose change it is cannot be told; alone, the same function is kept, and the others are kept in any case."""
+    body = """
+    import asyncio, threading
+    LOG = []
+    @cached_function
+    async def f(x):
+        say("f")
+        LOG.append(x)
+        await asyncio.sleep(0.05)
+        return x
+    @cached_function
+    async def other(x):
+        say("other")
+        await asyncio.sleep(0.02)
+        return x
+    async def many():
+        return await asyncio.gather(f(1), other(1))
+    @cached_function
+    def g(x):
+        say("g")
+        LOG.append(x)
+        barrier.wait()
+        return x
+    barrier = threading.Barrier(2)
+    seen(asyncio.run(many()))
+    LOG.clear()
+    seen(f.check(1), other.check(1), asyncio.run(f(1)), LOG)
+    LOG.clear()
+    seen(f.check(1), asyncio.run(f(1)), LOG)
+    """
+    assert run(project, body) == ["[1, 1] ['f', 'other']", "False True 1 [1] ['f']", "True 1 [1] []"]
+    project.write(main=HEAD + textwrap.dedent(body))
+    assert "LOG changed while other calls ran" in project.run(env={"BLOCKCACHE_MODE": "refresh"}).stderr
+
+
+def test_a_connection_of_the_module_counts_by_the_statements_that_made_it(project: Project) -> None:
+    """As in a block; where the call comes from a library, what made it cannot be known, and the function runs."""
+    body = """
+    import sqlite3
+    from concurrent.futures import ThreadPoolExecutor
+    connection = sqlite3.connect("data.db", check_same_thread=False)
+    @cached_function
+    def rows(query):
+        say("rows")
+        return connection.execute(query).fetchall()
+    def inner():
+        return rows("select a from t")
+    seen(rows("select a from t"), inner(), list(map(rows, ["select a from t"])))
+    with ThreadPoolExecutor(1) as pool:
+        seen(list(pool.map(rows, ["select a from t"])))
+    """
+    import sqlite3
+
+    def fill(value: int) -> None:
+        (project.folder / "data.db").unlink(missing_ok=True)
+        with sqlite3.connect(project.folder / "data.db") as connection:
+            connection.execute("create table t (a int)")
+            connection.execute("insert into t values (?)", (value,))
+        connection.close()
+
+    fill(1)
+    assert run(project, body) == ["[(1,)] [(1,)] [[(1,)]] ['rows']", "[[(1,)]] ['rows']"]
+    assert run(project, body) == ["[(1,)] [(1,)] [[(1,)]] []", "[[(1,)]] ['rows']"]
+    assert run(project, body.replace("check_same_thread=False", "check_same_thread=0"))[0].endswith("['rows']")
+    fill(2)
+    assert run(project, body)[0] == "[(2,)] [(2,)] [[(2,)]] ['rows']"
+
+
 # -- results -----------------------------------------------------------------------------------
 
 
