@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -29,16 +29,18 @@ from blockcache.model import (
     Manifest,
     Miss,
     Output,
+    OutputFile,
     Provenance,
     Stat,
+    Unsaved,
     compare,
     entry_id,
 )
 from blockcache.stores import Buffer, Store
 from blockcache.texts import redact, redacted
 
-#: The states of random generators stand beside the outputs, under what cannot be a name of a program.
-_GENERATORS = ".generators"
+#: What an entry holds beside the outputs stands under what cannot be a name of a program.
+GENERATORS = ".generators"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
@@ -130,12 +132,12 @@ def lookup(
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
     values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
-    states = values.pop(_GENERATORS, {})
-    if values.keys() != {output.name for output in manifest.outputs} or not isinstance(states, dict):
+    kept = {name: values.pop(name) for name in list(values) if name.startswith(".")}
+    if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
-    return Hit(manifest, values, time.perf_counter() - started, states)
+    return Hit(manifest, values, time.perf_counter() - started, kept)
 
 
 def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
@@ -274,8 +276,11 @@ class Results(NamedTuple):
         What it read from outside, and what the file system says of it.
     untracked
         What it did that cannot be checked.
-    generators
-        States of the global random generators that it moved.
+    kept
+        What else a hit gives back, by names that begin with a dot: ``.generators``, the states of the global
+        random generators that it moved.
+    captured, changed, files, unsaved
+        See :class:`blockcache.model.Manifest`.
     """
 
     values: Mapping[str, object]
@@ -284,7 +289,11 @@ class Results(NamedTuple):
     discovered: tuple[Input, ...]
     stats: Mapping[str, Stat]
     untracked: tuple[str, ...]
-    generators: Mapping[str, object]
+    kept: Mapping[str, Any]
+    captured: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    files: tuple[OutputFile, ...] = ()
+    unsaved: tuple[Unsaved, ...] = ()
 
 
 def save(
@@ -308,7 +317,7 @@ def save(
     StoreError
         When the store cannot be written.
     """
-    values = {**results.values, _GENERATORS: results.generators} if results.generators else results.values
+    values = {**results.values, **results.kept}
     encoded = encode(values, label=built.label, module_globals=module_globals, is_library=is_library)
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
@@ -328,7 +337,11 @@ def save(
         discovered=redacted(results.discovered, patterns),
         stats=results.stats,
         untracked=tuple(redact(clause, patterns) for clause in results.untracked),
-        generators=tuple(sorted(results.generators)),
+        generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
+        captured=tuple(redact(clause, patterns) for clause in results.captured),
+        changed=results.changed,
+        files=results.files,
+        unsaved=results.unsaved,
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)

@@ -16,9 +16,9 @@ import xxhash
 from blockcache.errors import IntegrityError
 
 #: The number of the on-disk format, see FORMAT.md. Numbers are never reused.
-FORMAT = 2
+FORMAT = 3
 #: Older formats that can still be shown; their entries do not know all that they depend on and are never served.
-_READABLE = (1, FORMAT)
+_READABLE = (1, 2, FORMAT)
 
 #: Kinds of inputs, the likeliest cause of a miss first.
 Kind = Literal[
@@ -153,6 +153,33 @@ class Output:
     summary: str
 
 
+class Unsaved(NamedTuple):
+    """A name that the body bound and that could not be saved."""
+
+    name: str
+    type: str
+    reason: str
+
+
+class OutputFile(NamedTuple):
+    """A declared output file as the body left it.
+
+    Attributes
+    ----------
+    path
+        As the program named it: relative to the working directory where it was, with ``/``.
+    digest
+        Name of the blob with its bytes; empty for a directory.
+    size_bytes, mode
+        Its size and permissions.
+    """
+
+    path: str
+    digest: str
+    size_bytes: int
+    mode: int
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Who, when, where, how long; never part of a key."""
@@ -188,6 +215,14 @@ class Manifest:
         What the body did that cannot be checked again, in clauses for people.
     generators
         Global random generators that the body moved; their states afterwards are beside the outputs.
+    captured
+        Output that the body made and a hit makes again, in clauses for people (``stdout 120 B``).
+    changed
+        What the body changed in place, by the names of the inputs that it changed.
+    files
+        Declared output files, put back by a hit.
+    unsaved
+        Names that the body bound and that could not be saved.
     texts
         Digest of the blob with the source texts behind the inputs, for people; empty when there is none.
     imports
@@ -208,6 +243,10 @@ class Manifest:
     stats: Mapping[str, Stat] = field(default_factory=dict)
     untracked: tuple[str, ...] = ()
     generators: tuple[str, ...] = ()
+    captured: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    files: tuple[OutputFile, ...] = ()
+    unsaved: tuple[Unsaved, ...] = ()
     texts: str = ""
     format: int = FORMAT
 
@@ -239,6 +278,10 @@ class Manifest:
             "discovered": [list(i) for i in self.discovered],
             "untracked": [[clause] for clause in self.untracked],
             "generators": [[n] for n in self.generators],
+            "captured": [[clause] for clause in self.captured],
+            "changed": [[n] for n in self.changed],
+            "files": [list(f) for f in self.files],
+            "unsaved": [list(u) for u in self.unsaved],
             "blobs": [[b.digest, b.size_bytes] for b in self.blobs],
         }
         parts = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in head.items()]
@@ -283,6 +326,10 @@ class Manifest:
                 stats={name: Stat(*numbers) for name, numbers in raw.get("stats", {}).items()},
                 untracked=tuple(clause for (clause,) in raw.get("untracked", ())),
                 generators=tuple(n for (n,) in raw.get("generators", ())),
+                captured=tuple(clause for (clause,) in raw.get("captured", ())),
+                changed=tuple(n for (n,) in raw.get("changed", ())),
+                files=tuple(OutputFile(*row) for row in raw.get("files", ())),
+                unsaved=tuple(Unsaved(*row) for row in raw.get("unsaved", ())),
                 texts=raw.get("texts", ""),
                 format=raw["format"],
             )
@@ -297,10 +344,11 @@ class Manifest:
         texts = [self.name, self.key.digest, made.made_at, made.file, made.host, made.python, made.user]
         texts += [text for o in self.outputs for text in (o.name, o.type, o.summary)]
         texts += [*self.deleted, *self.imports, *(blob.digest for blob in self.blobs)]
-        texts += [*self.untracked, *self.generators, self.texts]
-        sizes = [blob.size_bytes for blob in self.blobs]
+        texts += [*self.untracked, *self.generators, *self.captured, *self.changed, self.texts]
+        texts += [text for row in (*(f[:2] for f in self.files), *self.unsaved) for text in row]
+        sizes = [blob.size_bytes for blob in self.blobs] + [n for f in self.files for n in f[2:]]
         return (
-            bool(sizes)
+            bool(self.blobs)
             and all(type(text) is str for text in texts)
             and all(type(size) is int for size in sizes)
             and type(made.duration_s) in (int, float)
@@ -319,13 +367,13 @@ def _inputs(rows: Iterable[Sequence[Any]]) -> tuple[Input, ...]:
 class Hit:
     """A lookup that found an entry whose values have been read, verified and decoded.
 
-    ``states`` are those that the global random generators get.
+    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.cache.Results`.
     """
 
     manifest: Manifest
     values: Mapping[str, object]
     load_s: float
-    states: Mapping[str, object] = field(default_factory=dict)
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -355,7 +355,7 @@ class Passage:
             and value is not self.owner
         }
         self._remember(values)
-        states, moved, unseeded = self._moved()
+        states, kept, unseeded = self._moved()
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
@@ -369,7 +369,7 @@ class Passage:
                 *unseeded,
                 *(f"writes {file}" for file in recorded.written),
             ),
-            moved,
+            kept,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -401,7 +401,8 @@ class Passage:
         # What nobody seeded must not be put into a state: later draws would be the same in every run.
         settled = {*known, *generators.seeded(self.built.uses)}
         after = generators.snapshot(name for name in moved if name in settled)
-        return inputs, after, [f"draws from {name}, which nobody has seeded" for name in moved if name not in settled]
+        kept: dict[str, object] = {cache.GENERATORS: after} if after else {}
+        return inputs, kept, [f"draws from {name}, which nobody has seeded" for name in moved if name not in settled]
 
     def _unpickled(self, recorded: discovered.Recorded) -> list[Input]:
         """Files of the project's modules whose classes the body found by name, in a pickle."""
@@ -459,8 +460,8 @@ class Passage:
         # A block around this one depends on what this one would have read.
         declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
         discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)
-        if hit.states:
-            generators.restore(hit.states)
+        if cache.GENERATORS in hit.kept:
+            generators.restore(hit.kept[cache.GENERATORS])
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
         return values
 
