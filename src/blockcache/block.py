@@ -119,6 +119,7 @@ class cached_block:
         self._passage: Passage | None = None
         self._at: str | None = None  # where the store is
         self._event: BlockFinished | None = None
+        self._body_s = 0.0
         self._facts: tuple[Any, ...] = ((), None, None)  # inputs, lookup, manifest: what is explained and shown
 
     # -- entering --------------------------------------------------------------------------
@@ -156,7 +157,7 @@ class cached_block:
                 return self
             run.result, run.problem, self.hit = Miss(""), "the body could not be skipped: no tool id is free", False
             run.skip = None
-        if chosen.mode == "frozen":
+        if chosen.mode == "frozen" and self._options.at_least_s is None:
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
         self._passage = run
@@ -183,6 +184,7 @@ class cached_block:
                 run.end(kind)
         finally:
             self._passage = None
+            self._body_s = run.body_s
             self._event, self._at = run.event, run.store_path
             self._facts = (
                 run.built.key.inputs if run.built is not None else (),

@@ -31,7 +31,7 @@ from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintE
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
-from blockcache.frames import Entry, Located, Namespace, Skip, locate
+from blockcache.frames import Entry, Located, Namespace, Skip, locate, told
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
 from blockcache.opaque import files_behind
@@ -67,6 +67,8 @@ class Options:
     version: str | None = None
     validate: Callable[[Mapping[str, object]], object] | None = None
     ttl_s: float | None = None
+    #: A body that was faster is neither saved nor told; None for a block that a person wrote.
+    at_least_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -111,6 +113,8 @@ class Passage:
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
+    begun: float = 0.0
+    body_s: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
     manifest: Manifest | None = None
@@ -246,7 +250,7 @@ class Passage:
             self.problem = str(error)
         else:
             self.problem = f"{type(error).__name__}: {error}"
-        if (self.name, self.problem) not in _warned:
+        if self.options.at_least_s is None and (self.name, self.problem) not in _warned:
             _warned.add((self.name, self.problem))
             # Under `-W error` a warning must not cost the program its result: the line says it, and the log;
             # who wants an error sets `strict`.
@@ -263,6 +267,10 @@ class Passage:
         # Out of sight, so that afterwards it can be told whether this run bound them.
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
+        self._watch()
+        self.begun = time.perf_counter()
+
+    def _watch(self) -> None:
         if self.built is None or self.problem or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
@@ -305,7 +313,7 @@ class Passage:
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
         recorded = self.recorder.stop() if self.recorder is not None else None
-        ran_s = time.perf_counter() - self.started
+        ran_s, self.body_s = time.perf_counter() - self.started, time.perf_counter() - self.begun
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
         self.namespace.assign({name: value for name, value in self.set_aside.items() if name not in after})
         if isinstance(self.result, Hit):
@@ -314,6 +322,8 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
+        if self.options.at_least_s is not None and (raised is not None or self.body_s < self.options.at_least_s):
+            return "miss"
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
             self.problem = f"the body raised {raised.__name__}"
@@ -584,11 +594,12 @@ def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Setti
     known = _examined.get((id(code), offset))
     if known is not None:
         return known[2]
-    block = index.recall(code, offset)
+    located = told(code)
+    block = index.recall(code, offset) if located is None else None
     if block is None:
-        located = _locate(frame)
+        located = located or _locate(frame)
         block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
-        if located is not None and chosen.mode not in ("readonly", "frozen"):
+        if located is not None and not located.told and chosen.mode not in ("readonly", "frozen"):
             index.remember(code, offset, block)
     _examined[id(code), offset] = (code, place, block)
     return block

@@ -22,6 +22,7 @@ import dis
 import re
 import sys
 import textwrap
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -72,6 +73,8 @@ class Located(NamedTuple):
         Text of the statement, dedented.
     renames
         Names that the host has renamed in the running code: as written, as they run.
+    told
+        Nobody wrote the statement: who compiled the code has put it around what was written, see :func:`tell`.
     """
 
     tree: ast.Module
@@ -80,6 +83,23 @@ class Located(NamedTuple):
     scopes: tuple[ScopeNode, ...]
     source: str
     renames: Mapping[str, str]
+    told: bool = False
+
+
+#: By identity of the code object, which is not kept alive.
+_told: dict[int, tuple[weakref.ref[CodeType], Located]] = {}
+
+
+def tell(code: CodeType, located: Located) -> None:
+    """Say what the first `with` statement of ``code`` is; no source is looked at then."""
+    number = id(code)
+    _told[number] = (weakref.ref(code, lambda _: _told.pop(number, None)), located)
+
+
+def told(code: CodeType) -> Located | None:
+    """What :func:`tell` has said of ``code``."""
+    known = _told.get(id(code))
+    return known[1] if known is not None and known[0]() is code else None
 
 
 #: (id of the code object, offset) -> the code object, so that its id stays taken, and the result.
@@ -101,6 +121,8 @@ def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> L
     known = _located.get((id(code), offset))
     if known is not None:
         return known[1]
+    if (found := told(code)) is not None:
+        return found
     text = source() if callable(source) else source
     if text is None:
         return None
