@@ -15,6 +15,10 @@ def _element(value: Any, collector: Collector) -> Any:
     )
 
 
+def _state(value: Any, collector: Collector) -> Any:
+    raise pickle.PicklingError("a state of the page; nothing would run again when a restored copy is set")
+
+
 def _markup(value: Any, collector: Collector) -> Any:
     if "object-id=" in value.text:
         raise pickle.PicklingError("markup of elements of the page, which the next session numbers anew")
@@ -24,4 +28,6 @@ def _markup(value: Any, collector: Collector) -> Any:
 def reducer(cls: type) -> Reducer | None:
     """The reducer of ``cls``, None for what plain pickle saves well."""
     names = {kind.__qualname__ for kind in cls.__mro__ if kind.__module__.startswith("marimo.")}
+    if names & {"State", "SetFunctor"}:
+        return _state
     return _element if "UIElement" in names else _markup if "Html" in names else None
