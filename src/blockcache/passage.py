@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from blockcache import (
     ambient,
     cache,
+    changes,
     discovered,
     earlier,
     files,
@@ -117,6 +118,7 @@ class Passage:
     body_s: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
+    walk: changes.Walk | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
 
@@ -208,6 +210,7 @@ class Passage:
                 self.name,
                 self.built,
                 self.namespace.globals,
+                self._upstream_object,
                 may_write=self.settings.mode == "on",
                 ttl_s=self.options.ttl_s,
                 memo=self._memo,
@@ -220,6 +223,10 @@ class Passage:
         if isinstance(self.result, Hit) and self.block.written:
             names = self._as_run(self.result.values)
             self.result = replace(self.result, values=dict(zip(names, self.result.values.values(), strict=True)))
+
+    def _upstream_object(self, way: changes.Address) -> object:
+        assert self.built is not None and self.upstream is not None
+        return changes.find(way, self.upstream, self.built)
 
     def _as_run(self, names: Iterable[str]) -> list[str]:
         """Names as they run of names as they are written: a host may have renamed some, otherwise in each session."""
@@ -275,6 +282,8 @@ class Passage:
             return  # nothing will be saved
         self.drawn = generators.digests()
         try:
+            assert self.upstream is not None
+            self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
             self.recorder = discovered.Recorder(
                 codes=self._codes(),
                 texts=self._texts(),
@@ -347,13 +356,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
-        changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
-        if changed:
-            # A hit would lose the change. Restoring it into the same object is not there yet.
-            names = ", ".join(sorted(changed))
-            raise CodecError(
-                f"the body changes {names} in place, which a hit could not repeat; bind the result to a new name"
-            )
+        changed = self._changed()
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
@@ -366,6 +369,8 @@ class Passage:
         }
         self._remember(values)
         states, kept, unseeded = self._moved()
+        if changed:
+            kept[cache.CHANGES] = [change.made for change in changed]
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
@@ -380,6 +385,7 @@ class Passage:
                 *(f"writes {file}" for file in recorded.written),
             ),
             kept,
+            changed=tuple(sorted({change.display for change in changed})),
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -397,6 +403,34 @@ class Passage:
             self.namespace.globals,
             texts,
             self.settings.redact,
+            self.walk,
+            [part for change in changed for part in change.contents],
+        )
+
+    def _changed(self) -> list[changes.Change]:
+        """What the body changed in place.
+
+        Raises
+        ------
+        CodecError
+            When a hit could not repeat it.
+        """
+        assert self.built is not None and self.upstream is not None and self.walk is not None
+        found = list(self.walk.changes(self._bound_by_body))
+        names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        lost = self.walk.unexplained(names, found)
+        if lost:
+            raise CodecError(
+                f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "
+                "bind the result to a new name"
+            )
+        return found
+
+    def _bound_by_body(self, name: str, namespace: Mapping[str, object]) -> bool:
+        return (
+            namespace is self.namespace.globals
+            and (name in self.block.writes or name in self.block.deletes)
+            and not self.namespace.is_local(name)
         )
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
@@ -470,6 +504,7 @@ class Passage:
         # A block around this one depends on what this one would have read.
         declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
         discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)
+        changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
