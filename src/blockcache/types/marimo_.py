@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
+from blockcache.errors import CodecError
 from blockcache.fingerprint.registry import Refused
+from blockcache.inplace import DIGEST, FIXED, Layer
 
 #: What marimo's two base classes set: identities of this session, its context and callbacks, texts made of those.
 _OF_THE_SESSION = frozenset(
@@ -73,8 +75,15 @@ def _markup(value: Any) -> object:
     return text, own
 
 
+_SETS = "calling it runs other cells, which a hit could not repeat; set the state after the block"
+
+
 def _setter(value: Any) -> object:
-    raise Refused("calling it runs other cells, which a hit could not repeat; set the state after the block")
+    raise Refused(_SETS)
+
+
+def _may_be_called(setter: Any) -> NoReturn:
+    raise CodecError(f"the body has the setter of a state: {_SETS}")
 
 
 #: Functions that tell of the session, by the last part of their name.
@@ -136,5 +145,16 @@ FINGERPRINT: Mapping[str, Callable[[Any], object]] = {
     "SetFunctor": _setter,
     "State": lambda value: value._value,
     "UIElement": _element,
+    "_cache_call": lambda value: (value.__wrapped__, value.hash_type, value.pin_modules),
+}
+#: None of them can be put back in place: the page knows nothing of it.
+IN_PLACE = {
+    "AppMeta": FIXED,
+    "Html": DIGEST,
+    "SetFunctor": Layer("state", lambda setter: setter, held=_may_be_called),
+    "State": Layer("value", lambda state: state),
+    "UIElement": DIGEST,
+    "_cache_call": FIXED,
+    "_cache_context": FIXED,
 }
 DESCRIBE: Mapping[str, Callable[[Any], str]] = {"UIElement": lambda value: type(value).__qualname__}
