@@ -1,245 +1,349 @@
-"""Cells of a notebook as blocks, without a word in them: the engine below the cell-level forms of the hosts.
+"""Cells as blocks: the statements of a notebook's cell put into a `with cached_block(...)` statement.
 
-A cell becomes at most two parts: its statements, and its last expression where the host shows that. Each part is a
-block of its own, so that statements are skipped although what the cell shows cannot be saved (a widget), and what a
-cell shows stays its own. A part is compiled as the body of a ``with`` statement whose context manager is a constant of
-the code: the namespace gets no name, and the positions are those of the cell, so that a traceback shows what a person
-wrote.
+It is done on the syntax tree, before the host compiles it, so that the host runs the cell as it always does:
+line numbers, top-level await, the last expression. In the header of the `with` statement stands a constant by which the
+running code finds its tree here: no file holds the text that runs.
 
-A part is saved when its body took long enough, and told only when it hit or took as long. One that cannot be a block
-runs as it always does.
+A cell is the same block as the `with` statement that a person would write around it. What its last expression
+gives is shown by the host after the block, so it is saved beside the results. A name needs no saving: it is looked up.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
-import re
+import textwrap
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from types import CodeType
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import CodeType, FrameType
+from typing import Any, Protocol
 
-from blockcache.analysis import analyse
-from blockcache.analysis.names import bindings
-from blockcache.block import cached_block
-from blockcache.errors import BlockError
-from blockcache.frames import Located, tell
+import xxhash
 
-#: What the value of a last expression is bound to while its cell runs.
-SHOWN = "__shown__"
-#: A comment in a cell that says to leave it alone.
-_OPT_OUT = re.compile(r"^[ \t]*#[ \t]*blockcache:[ \t]*off\b", re.MULTILINE)
-_MARK = "\0the block"
-_COROUTINE = 0x80
+from blockcache import records
+from blockcache.deep import with_deep_recursion
+from blockcache.frames import Located, confirmed
+
+#: Under which an entry keeps what a cell's last expression gave.
+LAST = ".last expression"
+_PREFIX = "blockcache cell "
+#: Calls that give nothing to show, as a cell's last expression.
+_SHOW_NOTHING = frozenset({"print", "display"})
 _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Pass)
-_NEVER_SLOW = (ast.Name, ast.Attribute, ast.Constant, ast.Load)
-#: A part that was fast and whose key took longer than this, and than the part, is not worth a key.
-_DEAR_KEY_S = 0.05
-_LONGEST_NAME = 40
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+#: Share of the seconds that make a cell worth saving which its key may cost again and again.
+_KEY_SHARE = 0.05
+_KEPT = 512
 
 
+class CellBlock(Protocol):
+    """What the `with` statement around a cell enters: a `cached_block`."""
+
+    cell: Cell | None
+
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *error: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell, ready to run in its namespace as often as the host likes.
+    """A cell that runs as a block.
 
     Attributes
     ----------
-    is_async
-        It awaits something at its top: run it with :meth:`run_async`.
-    frames
-        How many frames of ours are between the caller of :meth:`run` or :meth:`run_async` and the cell's own code.
+    constant, digest
+        What stands in its code; what tells its statements from any others.
+    tree
+        What runs.
+    block, written
+        The `with` statement that runs, and as a person would write it.
+    make
+        Makes the block of one run.
+    shows
+        What its last expression gives is saved.
+    min_s
+        Where nobody named the cell: seconds below which a run is not worth saving, nor a word. Else None.
     """
 
-    frames = 1
-
-    def __init__(self, parts: list[_Part]) -> None:
-        self._parts = parts
-        self.is_async = any(part.plain.co_flags & _COROUTINE for part in parts)
-
-    def run(self, namespace: dict[str, Any]) -> Any:
-        """Run the cell, or skip what has been saved of it; the value of its last expression."""
-        try:
-            for part in self._parts:
-                code = part.begin()
-                exec(code, namespace)
-                part.end()
-            return namespace.get(SHOWN)
-        finally:
-            namespace.pop(SHOWN, None)
-
-    async def run_async(self, namespace: dict[str, Any]) -> Any:
-        """The same for a cell that awaits something at its top."""
-        try:
-            for part in self._parts:
-                code = part.begin()
-                found = eval(code, namespace)
-                if code.co_flags & _COROUTINE:
-                    await found
-                part.end()
-            return namespace.get(SHOWN)
-        finally:
-            namespace.pop(SHOWN, None)
+    constant: str
+    digest: str
+    tree: ast.Module
+    block: ast.With
+    written: ast.With
+    make: Callable[[], CellBlock]
+    shows: bool
+    min_s: float | None
 
 
-class _Part:
-    """A part of a cell: as it always runs, and as the body of a block where it can be one."""
-
-    def __init__(self, plain: CodeType, wrapped: CodeType | None, block: cached_block | None, min_s: float) -> None:
-        self.plain = plain
-        self._wrapped = wrapped
-        self._block = block
-        self._min_s = min_s
-        self._is_dear = False
-        self._began = 0.0
-        self._runs_plainly = True
-
-    def begin(self) -> CodeType:
-        """The code to run now."""
-        self._began = time.perf_counter()
-        self._runs_plainly = self._wrapped is None or self._is_dear
-        return self.plain if self._wrapped is None or self._is_dear else self._wrapped
-
-    def end(self) -> None:
-        """It ran to its end: is it worth a key the next time?"""
-        took_s = time.perf_counter() - self._began
-        if self._runs_plainly:
-            self._is_dear = self._is_dear and took_s < self._min_s
-        elif self._block is not None and not self._block.hit:
-            body_s = self._block._body_s
-            key_s = took_s - body_s
-            self._is_dear = body_s < self._min_s and key_s > max(body_s, _DEAR_KEY_S)
+# By the constant; those that ran last.
+_cells: dict[str, Cell] = {}
 
 
-def prepare(
+class _Held(threading.local):
+    """What last expressions gave, until the host shows it; marimo runs its apps side by side, in threads."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, object] = {}
+
+
+_held = _Held()
+
+
+# -- before a cell is compiled -------------------------------------------------------------
+
+
+def wrap(
     tree: ast.Module,
-    source: str,
-    file: str,
+    make: Callable[[], CellBlock],
     *,
-    min_s: float,
-    make: Callable[[str], cached_block] = cached_block,
-    shows: bool = True,
-    running: ast.Module | None = None,
-    names: Mapping[str, str] | None = None,
+    written: Sequence[ast.stmt] | None = None,
+    min_s: float | None = None,
+    as_name: str = "",
     line: int = 0,
-    flags: int = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
-) -> Cell | None:
-    """A cell as one that skips what it did before; None where it should run as it always does.
+) -> ast.Module:
+    """The cell as a block.
 
     Parameters
     ----------
-    tree, source
-        The cell as it is written. Lines of the tree are those of the source.
-    file
-        The name of the file that the host compiles the cell under.
-    min_s
-        Seconds that a part takes at least if it is to be saved.
+    tree
+        The cell, with at least one statement.
     make
-        Makes the block of a part from its name, with the options that the user gave for all cells.
-    shows
-        Whether the host shows the value of the last expression.
-    running
-        The cell as it runs, where the host has renamed names in it.
-    names
-        Those names: as written, as they run.
+        Makes the ``cached_block`` of one run; it is called when the cell runs.
+    written
+        The statements as they are to be understood, where the host runs them by other means (magics).
+    min_s
+        Seconds below which a run is not worth saving, for a cell that nobody named.
+    as_name
+        The name after ``as``.
     line
-        How many lines of the file are above the source.
-    flags
-        For the compiler.
+        The line of the header; 0 for that of the first statement.
     """
-    if not tree.body or _OPT_OUT.search(source) or _says_itself(tree):
-        return None
-    if all(isinstance(statement, _DEFINITIONS) for statement in tree.body):
-        return None
-    running = running or copy.deepcopy(tree)
-    last = len(tree.body) - 1 if shows and isinstance(tree.body[-1], ast.Expr) else len(tree.body)
-
-    def part(written: list[ast.stmt], runs: list[ast.stmt], before: list[ast.stmt], title: str) -> _Part:
-        for statement in runs:
-            ast.increment_lineno(statement, line)
-        plain = compile(ast.Module(runs, []), file, "exec", flags=flags, dont_inherit=True)
-        node = _around(written)
-        lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-        shown = Located(ast.Module([*before, node], []), node, 0, (), "\n".join(lines), names or {}, told=True)
-        if all(map(_is_never_slow, written)):
-            return _Part(plain, None, None, min_s)
-        block = make(title)
-        block._options = replace(block._options, at_least_s=min_s)
-        try:
-            code = compile(ast.Module([_around(runs)], []), file, "exec", flags=flags, dont_inherit=True)
-            constants = tuple(block if constant == _MARK else constant for constant in code.co_consts)
-            code = code.replace(co_consts=constants)
-            analyse(shown, code)
-        except (BlockError, SyntaxError):
-            return _Part(plain, None, None, min_s)
-        tell(code, shown)
-        return _Part(plain, code, block, min_s)
-
-    parts = []
-    try:
-        if last:
-            parts.append(part(tree.body[:last], running.body[:last], [], _title(tree.body[:last])))
-        if last < len(tree.body):
-            parts.append(
-                part([_bound(tree.body[last])], [_bound(running.body[last])], tree.body[:last], _text(tree.body[last]))
-            )
-    except SyntaxError:  # what must stand at the top of a module
-        return None
-    return Cell(parts)
+    return with_deep_recursion(lambda: _wrap(tree, make, written, min_s, as_name, line))
 
 
-def _says_itself(tree: ast.Module) -> bool:
-    """Whether the cell has blocks of its own: then it says itself what is saved."""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.With, ast.AsyncWith)):
-            for item in node.items:
-                name = item.context_expr.func if isinstance(item.context_expr, ast.Call) else item.context_expr
-                if "cached_block" in (getattr(name, "id", ""), getattr(name, "attr", "")):
-                    return True
+def _wrap(
+    tree: ast.Module,
+    make: Callable[[], CellBlock],
+    written: Sequence[ast.stmt] | None,
+    min_s: float | None,
+    as_name: str,
+    line: int,
+) -> ast.Module:
+    # The compiler wants them first of all.
+    futures = [s for s in tree.body if _is_future(s)]
+    body = [s for s in tree.body if not _is_future(s)]
+    original = [s for s in (written if written is not None else tree.body) if not _is_future(s)]
+    digest = digest_of(tree)
+    constant = f"{_PREFIX}{digest} {as_name} {line}"
+    place = _place(body, line)
+    after: list[ast.stmt] = []
+    last, shows = body[-1], False
+    if isinstance(last, ast.Expr) and not _shows_nothing(last.value):
+        if isinstance(last.value, ast.Name):
+            after = [last]
+        else:
+            shows, spot = True, _position(last)
+            body = [*body[:-1], ast.Expr(_call("hold", constant, spot, last.value), **spot)]
+            after = [ast.Expr(_call("release", constant, spot), **spot)]
+    header = {**place, "end_lineno": place["lineno"], "end_col_offset": place["col_offset"] + 1}
+    target = ast.Name(as_name, ast.Store(), **header) if as_name else None
+    items = [ast.withitem(_call("enter", constant, header), target)]
+    block = ast.With(items, body, None, **place)
+    running = ast.Module([*futures, block, *after], [])
+    if len(_cells) >= _KEPT:
+        del _cells[next(iter(_cells))]
+    _cells.pop(constant, None)
+    as_written = ast.With(items, original, None, **place)
+    _cells[constant] = Cell(constant, digest, running, block, as_written, make, shows, min_s)
+    return running
+
+
+def digest_of(tree: ast.Module) -> str:
+    """Tells a cell's syntax tree, with its positions, from any other."""
+    text = ast.dump(tree, include_attributes=True)
+    return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _shows_nothing(value: ast.expr) -> bool:
+    """Whether an expression surely gives None, or a constant: then there is nothing to save."""
+    match value:
+        case ast.Call(ast.Name(name), keywords=keywords):
+            return name in _SHOW_NOTHING and not (name == "display" and keywords)
+        case ast.Constant(value=None):
+            return True
     return False
 
 
-def _is_never_slow(statement: ast.stmt) -> bool:
-    """Whether a statement gives a value that is there already."""
-    value = getattr(statement, "value", None)
-    return isinstance(value, ast.expr) and all(isinstance(node, _NEVER_SLOW) for node in ast.walk(value))
-
-
-def _around(statements: list[ast.stmt]) -> ast.With:
-    first, last = statements[0], statements[-1]
-    decorators = getattr(first, "decorator_list", None) or [first]
-    place = {
-        "lineno": min(node.lineno for node in decorators),
+def _place(body: list[ast.stmt], line: int) -> dict[str, int]:
+    first, last = body[0], body[-1]
+    start = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", ()))])
+    return {
+        "lineno": line or start,
         "col_offset": 0,
-        "end_lineno": last.end_lineno,
-        "end_col_offset": last.end_col_offset,
+        "end_lineno": last.end_lineno or last.lineno,
+        "end_col_offset": last.end_col_offset or 1,
     }
-    return ast.With([ast.withitem(ast.Constant(_MARK, **place))], statements, **place)
 
 
-def _bound(statement: ast.stmt) -> ast.stmt:
-    """A last expression whose value is bound instead of dropped."""
-    assert isinstance(statement, ast.Expr)
-    target = ast.copy_location(ast.Name(SHOWN, ast.Store()), statement)
-    return ast.copy_location(ast.Assign([target], statement.value), statement)
+def _position(node: ast.stmt) -> dict[str, int]:
+    return {
+        "lineno": node.lineno,
+        "col_offset": node.col_offset,
+        "end_lineno": node.end_lineno or node.lineno,
+        "end_col_offset": node.end_col_offset or node.col_offset + 1,
+    }
 
 
-def _title(statements: list[ast.stmt]) -> str:
-    """What the statements of a cell are called: by the names that they bind."""
-    found = dict.fromkeys(
-        name
-        for statement in statements
-        if not isinstance(statement, (ast.Import, ast.ImportFrom))
-        for name in sorted(bindings([statement]).bound)
-        if not name.startswith("_")
+def _call(function: str, constant: str, place: dict[str, int], *more: ast.expr) -> ast.Call:
+    """A call of one of the functions below that no name of the notebook can get in the way of."""
+
+    def text(value: object) -> ast.expr:
+        return ast.Constant(value, **place)  # type: ignore[arg-type]
+
+    loader = ast.Name("__import__", ast.Load(), **place)
+    keywords = [ast.keyword("fromlist", ast.List([text("cells")], ast.Load(), **place), **place)]
+    room = ast.Call(loader, [text("blockcache.cells")], keywords, **place)
+    return ast.Call(ast.Attribute(room, function, ast.Load(), **place), [text(constant), *more], [], **place)
+
+
+# -- while it runs -------------------------------------------------------------------------
+
+
+def enter(constant: str) -> CellBlock:
+    """The block of this run of a cell; stands in the header of its `with` statement."""
+    cell = _cells[constant]
+    _held.values.pop(constant, None)
+    block = cell.make()
+    block.cell = cell
+    return block
+
+
+def hold(constant: str, value: object) -> None:
+    """Keep what the last expression gave until it is shown, and saved."""
+    _held.values[constant] = value
+
+
+def held(cell: Cell) -> object:
+    """What the last expression gave."""
+    return _held.values.get(cell.constant)
+
+
+def release(constant: str) -> object:
+    """What the last expression gave, for the host to show."""
+    return _held.values.pop(constant, None)
+
+
+def of(code: CodeType) -> Cell | None:
+    """The cell that a code object was compiled from, if it runs as a block."""
+    for constant in code.co_consts:
+        if type(constant) is str and constant.startswith(_PREFIX):
+            return _cells.get(constant)
+    return None
+
+
+def located(cell: Cell, frame: FrameType, text: str | None) -> Located | None:
+    """The block of a cell as a person would write it, if the cell is what the frame runs."""
+    renames = confirmed(frame.f_code, cell.block)
+    if renames is None:
+        return None
+    statements = cell.written.body
+    lines = (text or "").split("\n")[statements[0].lineno - 1 : statements[-1].end_lineno]
+    body = "\n".join(lines) or ast.unparse(ast.Module(statements, []))
+    source = "with cached_block(...):\n" + textwrap.indent(body, "    ")
+    return Located(cell.tree, cell.written, 0, (), source, renames)
+
+
+# -- which cells are worth it --------------------------------------------------------------
+
+
+def is_worth_it(tree: ast.Module) -> bool:
+    """Whether a cell does anything that a block of its own could save, and has not blocks itself."""
+    if all(map(_is_trivial, tree.body)):
+        return False
+    return not any(
+        _named(item.context_expr) == "cached_block"
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.With, ast.AsyncWith))
+        for item in node.items
     )
-    return _short(f"cell {', '.join(found)}") if found else _text(statements[0])
 
 
-def _text(statement: ast.stmt) -> str:
-    return _short(f"cell {ast.unparse(statement)}")
+def _is_trivial(node: ast.stmt) -> bool:
+    match node:
+        case ast.Assign(value=value) | ast.AnnAssign(value=value) | ast.Expr(value):
+            return value is None or isinstance(value, (ast.Constant, ast.Name, ast.Attribute))
+    return isinstance(node, _DEFINITIONS)
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "..."
+def _named(node: ast.expr) -> str:
+    match node:
+        case ast.Call(ast.Name(name)) | ast.Call(ast.Attribute(attr=name)):
+            return name
+    return ""
+
+
+def cannot(tree: ast.Module) -> str:
+    """Why a cell's statements cannot be a block, in one clause; empty when they can."""
+    for node in _outside_functions(tree):
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            return f"line {node.lineno}: `import *`"
+        if isinstance(node, ast.Global):
+            return f"line {node.lineno}: `global` outside a function"
+    return ""
+
+
+def _outside_functions(tree: ast.Module) -> Iterator[ast.AST]:
+    todo: list[ast.AST] = list(tree.body)
+    while todo:
+        node = todo.pop(0)
+        yield node
+        if not isinstance(node, _SCOPES):
+            todo += ast.iter_child_nodes(node)
+
+
+def name_of(tree: ast.Module) -> str:
+    """A name for a cell that has none: its first statement that computes, and what tells it from others."""
+    computing = [s for s in tree.body if not _is_trivial(s)] or tree.body
+    text = ast.unparse(computing[0]).partition("\n")[0]
+    return f"{textwrap.shorten(text, 40, placeholder=' ...')} [{digest_of(tree)[:4]}]"
+
+
+def is_known_quick(digest: str, min_s: float) -> bool:
+    """Whether a cell ran quicker than that before, with a key that cost more than it was worth."""
+    record = records.load(_record(digest))
+    return isinstance(record, float) and record < min_s
+
+
+def was_quick(cell: Cell, entered: float, began: float) -> bool:
+    """Whether a run that nobody asked to be saved is not worth it; a costly key for that is remembered."""
+    if cell.min_s is None:
+        return False
+    ran_s = time.perf_counter() - began
+    if ran_s < cell.min_s and began - entered > _KEY_SHARE * cell.min_s:
+        note_seconds(cell.digest, ran_s)
+    return ran_s < cell.min_s
+
+
+def note_seconds(digest: str, ran_s: float) -> None:
+    """Remember how long a cell ran."""
+    records.save(_record(digest), ran_s)
+
+
+def is_news(digest: str, problem: str) -> bool:
+    """Whether a cell that nobody named has not told this trouble before; once is enough."""
+    known = (digest, problem) in _said
+    _said.add((digest, problem))
+    return not known
+
+
+# (digest of a cell, problem)
+_said: set[tuple[str, str]] = set()
+
+
+def _record(digest: str) -> str:
+    return records.name_of("quick", digest)

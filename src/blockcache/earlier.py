@@ -30,7 +30,6 @@ from blockcache.fingerprint.patched import is_local_code
 from blockcache.fingerprint.reach import Reach
 from blockcache.fingerprint.touched import ANYTHING, Held, Judged, Overlay, judge, top_of
 from blockcache.fingerprint.touches import IMPORT, Touch, module_touches, touches
-from blockcache.frames import told
 from blockcache.model import Input
 from blockcache.outlines import Outline, Source, recalled
 
@@ -335,9 +334,6 @@ def _source_before(code: types.CodeType, frame: types.FrameType) -> Source | Non
     """What ran before the place of ``frame``; None when that is nothing that counts."""
     if not is_local_code(code):
         return None
-    located = told(code)
-    if located is not None:
-        return Source(lambda: tuple(located.tree.body[:-1])) if len(located.tree.body) > 1 else None
     line = frame.f_lineno
     # All that `linecache` asks a module's globals for; the rest must not be kept alive.
     loading: dict[str, Any] = {

@@ -10,19 +10,90 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import copy
 import os
+import re
 import sys
+import textwrap
+import time
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from types import EllipsisType
+from types import CodeType, EllipsisType
 from typing import Any, Literal
 
+from blockcache import cells
+from blockcache.analysis.names import bindings
 from blockcache.block import Pin, cached_block
-from blockcache.cells import Cell, prepare
 from blockcache.errors import CacheError, CacheWarning
+
+#: A comment in a cell that says to leave it alone.
+_OPT_OUT = re.compile(r"^[ \t]*#[ \t]*blockcache:[ \t]*off\b", re.MULTILINE)
+_COROUTINE = 0x80
+_LONGEST_NAME = 40
+#: Statements, and the expression behind them if there is one.
+Codes = tuple[CodeType, CodeType | None]
+
+
+class Cell:
+    """A cell whose statements are one block, and its last expression another.
+
+    So the statements are skipped although what the cell shows cannot be saved (a table to select from), and what
+    a cell shows stays its own.
+    """
+
+    def __init__(self, parts: list[_Part]) -> None:
+        self._parts = parts
+        self.is_async = any(code.co_flags & _COROUTINE for part in parts for code in part.plain if code is not None)
+
+    def run(self, namespace: dict[str, Any]) -> Any:
+        """Run the cell, or skip what has been saved of it; the value of its last expression."""
+        value = None
+        for part in self._parts:
+            body, last = part.begin()
+            exec(body, namespace)
+            value = eval(last, namespace) if last is not None else None
+            part.end()
+        return value
+
+    async def run_async(self, namespace: dict[str, Any]) -> Any:
+        """The same for a cell that awaits something at its top."""
+        value = None
+        for part in self._parts:
+            value = None
+            for code in part.begin():
+                if code is not None:
+                    value = eval(code, namespace)
+                    if code.co_flags & _COROUTINE:
+                        value = await value
+            part.end()
+        return value
+
+
+class _Part:
+    """A part of a cell: as it always runs, and as a block where it can be one."""
+
+    def __init__(self, plain: Codes, wrapped: Codes | None, digest: str, min_s: float) -> None:
+        self.plain = plain
+        self._wrapped = wrapped
+        self._digest = digest
+        self._min_s = min_s
+        self._began = 0.0
+
+    def begin(self) -> Codes:
+        """The code to run now: plain where a key would cost more than it saves."""
+        self._began = time.perf_counter()
+        if self._wrapped is None or cells.is_known_quick(self._digest, self._min_s):
+            return self.plain
+        return self._wrapped
+
+    def end(self) -> None:
+        """It ran to its end: a part that was quick and is slow now is a block the next time."""
+        took_s = time.perf_counter() - self._began
+        if took_s >= self._min_s and self._wrapped is not None and cells.is_known_quick(self._digest, self._min_s):
+            cells.note_seconds(self._digest, took_s)
 
 
 @dataclass
@@ -129,7 +200,7 @@ class _Executor:
         try:
             return found.run(glbls)
         except BaseException as error:
-            raise _as_marimo_raises(error, found) from error
+            raise _as_marimo_raises(error) from error
 
     async def execute_cell_async(self, cell: Any, glbls: dict[str, Any]) -> Any:
         """Run a cell; the value of its last expression."""
@@ -141,14 +212,14 @@ class _Executor:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            raise _as_marimo_raises(error, found) from error
+            raise _as_marimo_raises(error) from error
 
 
-def _as_marimo_raises(error: BaseException, cell: Cell) -> BaseException:
+def _as_marimo_raises(error: BaseException) -> BaseException:
     from marimo._runtime.exceptions import MarimoRuntimeException
     from marimo._runtime.executor import executor
 
-    executor._strip_frame(error, 1 + cell.frames)
+    executor._strip_frame(error, 2)
     executor._demangle_name_error(error)
     raised: BaseException = MarimoRuntimeException()
     return raised
@@ -178,24 +249,67 @@ def _found(cell: Any) -> Cell | None:
 
 
 def _prepared(cell: Any, chosen: _Chosen) -> Cell | None:
-    from marimo._ast.compiler import ends_with_semicolon, module_compile
-    from marimo._ast.variables import unmangle_local
+    from marimo._ast.compiler import ends_with_semicolon
+
+    if _OPT_OUT.search(cell.code):
+        return None
+    tree = ast.parse(cell.code)
+    if cells.cannot(tree) or not cells.is_worth_it(tree):
+        return None
+    ast.increment_lineno(tree, _lines_above(cell))
+    *before, last = tree.body
+    shows = isinstance(last, ast.Expr) and not ends_with_semicolon(cell.code)
+    statements = before if shows else tree.body
+    parts = []
+    if statements:
+        # A last statement that is an expression shows nothing here.
+        parts.append(
+            _part([*statements, ast.copy_location(ast.Pass(), statements[-1])], _title(statements), cell, chosen)
+        )
+    if shows:
+        parts.append(_part([last], _short(ast.unparse(last)), cell, chosen))
+    return Cell(parts)
+
+
+def _part(statements: list[ast.stmt], title: str, cell: Any, chosen: _Chosen) -> _Part:
+    """Statements of a cell, as a block where one is worth it."""
+    from marimo._ast.compiler import ast_compile
     from marimo._ast.visitor import ScopedVisitor
 
-    running = module_compile(cell.code)
-    ScopedVisitor(f"cell_{cell.cell_id}").visit(running)  # renames what starts with one underscore, in place
-    names = {unmangle_local(name).name: name for name in cell.temporaries}
-    return prepare(
-        ast.parse(cell.code),
-        cell.code,
-        cell.body.co_filename,
-        min_s=chosen.min_s,
-        make=partial(cached_block, **chosen.options),
-        shows=not ends_with_semicolon(cell.code),
-        running=running,
-        names=names,
-        line=_lines_above(cell),
+    def compiled(tree: ast.Module) -> Codes:
+        tree = copy.deepcopy(tree)
+        ScopedVisitor(f"cell_{cell.cell_id}").visit(tree)  # renames what starts with one underscore, in place
+        *body, last = tree.body
+        shown = ast.Expression(last.value) if isinstance(last, ast.Expr) else None
+        module = ast.Module(body if shown else tree.body, [])
+        file, flags = cell.body.co_filename, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        return (
+            ast_compile(module, file, mode="exec", dont_inherit=True, flags=flags),
+            ast_compile(shown, file, mode="eval", dont_inherit=True, flags=flags) if shown else None,
+        )
+
+    tree = ast.Module(statements, [])
+    if not cells.is_worth_it(tree):
+        return _Part(compiled(tree), None, "", chosen.min_s)
+    make = partial(cached_block, title, **chosen.options)
+    wrapped = cells.wrap(tree, make, min_s=chosen.min_s)
+    return _Part(compiled(tree), compiled(wrapped), cells.digest_of(tree), chosen.min_s)
+
+
+def _title(statements: list[ast.stmt]) -> str:
+    """What the statements of a cell are called: by the names that they bind."""
+    found = dict.fromkeys(
+        name
+        for statement in statements
+        if not isinstance(statement, (ast.Import, ast.ImportFrom))
+        for name in sorted(bindings([statement]).bound)
+        if not name.startswith("_")
     )
+    return _short(", ".join(found) if found else ast.unparse(statements[0]))
+
+
+def _short(text: str) -> str:
+    return f"cell {textwrap.shorten(text, _LONGEST_NAME, placeholder=' ...')}"
 
 
 def _lines_above(cell: Any) -> int:

@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from blockcache import (
     ambient,
     cache,
+    cells,
     changes,
     discovered,
     earlier,
@@ -32,7 +33,7 @@ from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintE
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
-from blockcache.frames import Entry, Located, Namespace, Skip, locate, told
+from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
 from blockcache.opaque import files_behind
@@ -68,8 +69,6 @@ class Options:
     version: str | None = None
     validate: Callable[[Mapping[str, object]], object] | None = None
     ttl_s: float | None = None
-    #: A body that was faster is neither saved nor told; None for a block that a person wrote.
-    at_least_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +83,8 @@ class Passage:
         Where it stands.
     block
         What its body is and reads.
+    cell
+        The notebook's cell that is the body, if it is a whole one.
     built, upstream, demands
         The key, what it was built from, and what the arguments say about it; None before there is one.
     result
@@ -105,6 +106,7 @@ class Passage:
     started: float
     namespace: Namespace
     block: Block
+    cell: cells.Cell | None = None
     built: key.Built | None = None
     upstream: key.Upstream | None = None
     demands: key.Demands = field(default_factory=key.Demands)
@@ -114,8 +116,7 @@ class Passage:
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
-    begun: float = 0.0
-    body_s: float = 0.0
+    began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
     walk: changes.Walk | None = None
@@ -148,13 +149,16 @@ class Passage:
         bound = self.namespace.get_many(names)
         bound |= self.namespace.get_many(key.spoken_names(self.block, bound))
         # The body does not read them and an earlier run of this block bound them: as good as unbound,
-        # or running a notebook's cell twice would miss.
+        # or running a notebook's cell twice would miss. So is what the notebook itself keeps bound (`_`, `Out`).
         self.set_aside = {
-            name: value for name, value in bound.items() if name not in self.block.reads and own.get(name) == id(value)
+            name: value
+            for name, value in bound.items()
+            if name not in self.block.reads
+            and (own.get(name) == id(value) or hosts.keeps(self.namespace.globals, name))
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
-        paths = Paths(self.frame, functools.partial(_locate, self.frame))
+        paths = Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
         ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
@@ -218,6 +222,11 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+        shows = self.cell is not None and self.cell.shows
+        if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
+            # Saved by a `with` statement, which drops that value.
+            why = "the entry has no value of the last expression"
+            self.result = Miss(why, nearest=self.result.manifest, same_key=True)
         if isinstance(self.result, Hit) and self.options.validate is not None:
             self._validate(self.result)
         if isinstance(self.result, Hit) and self.block.written:
@@ -247,7 +256,8 @@ class Passage:
 
     def trouble(self, error: Exception) -> None:
         """One warning instead of an error; the setting ``strict`` raises it."""
-        if self.settings.strict:
+        automatic = self.cell is not None and self.cell.min_s is not None
+        if self.settings.strict and not automatic:
             raise error
         self.set_aside.clear()
         self.result = Miss("")
@@ -257,7 +267,7 @@ class Passage:
             self.problem = str(error)
         else:
             self.problem = f"{type(error).__name__}: {error}"
-        if self.options.at_least_s is None and (self.name, self.problem) not in _warned:
+        if (self.name, self.problem) not in _warned and not automatic:  # nobody asked for that one: its line is enough
             _warned.add((self.name, self.problem))
             # Under `-W error` a warning must not cost the program its result: the line says it, and the log;
             # who wants an error sets `strict`.
@@ -274,10 +284,7 @@ class Passage:
         # Out of sight, so that afterwards it can be told whether this run bound them.
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
-        self._watch()
-        self.begun = time.perf_counter()
-
-    def _watch(self) -> None:
+        self.began = time.perf_counter()
         if self.built is None or self.problem or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
@@ -322,7 +329,7 @@ class Passage:
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
         recorded = self.recorder.stop() if self.recorder is not None else None
-        ran_s, self.body_s = time.perf_counter() - self.started, time.perf_counter() - self.begun
+        ran_s = time.perf_counter() - self.started
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
         self.namespace.assign({name: value for name, value in self.set_aside.items() if name not in after})
         if isinstance(self.result, Hit):
@@ -331,8 +338,11 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
-        if self.options.at_least_s is not None and (raised is not None or self.body_s < self.options.at_least_s):
-            return "miss"
+        if self.cell is not None and (
+            cells.was_quick(self.cell, self.started, self.began)
+            or (raised is not None and self.cell.min_s is not None)
+        ):
+            return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
             self.problem = f"the body raised {raised.__name__}"
@@ -369,6 +379,8 @@ class Passage:
         }
         self._remember(values)
         states, kept, unseeded = self._moved()
+        if self.cell is not None and self.cell.shows:
+            kept[cells.LAST] = cells.held(self.cell)
         if changed:
             kept[cache.CHANGES] = [change.made for change in changed]
         written = self.block.written
@@ -507,6 +519,8 @@ class Passage:
         changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        if self.cell is not None and self.cell.shows:
+            cells.hold(self.cell.constant, hit.kept[cells.LAST])
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
         return values
 
@@ -552,10 +566,22 @@ class Passage:
             untracked=tuple(c for c in manifest.untracked if c not in known) if saved and manifest is not None else (),
             differing=differing,
             # A worker that runs the main module again hits what its parent has: one line about that is enough.
-            quiet=self.settings.quiet or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN),
+            quiet=self.settings.quiet
+            or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN)
+            or self._is_old_news(),
             log_path=settings.log_path(self.settings),
         )
         emit(self.event)
+
+    def _is_old_news(self) -> bool:
+        """Whether the trouble is that of a cell that nobody named, which has told it before."""
+        cell = self.cell
+        return (
+            cell is not None
+            and cell.min_s is not None
+            and self.problem != ""
+            and not cells.is_news(cell.digest, self.problem)
+        )
 
     @property
     def store_path(self) -> str:
@@ -607,8 +633,12 @@ def _ran(frame: FrameType) -> tuple[earlier.Ran, ...]:
     return (*earlier.callers(frame), *earlier.cells(frame))
 
 
-def _locate(frame: FrameType) -> Located | None:
-    return locate(frame, lambda: hosts.source(frame))
+def _locate(frame: FrameType, cell: cells.Cell | None) -> Located | None:
+    """The statement that ``frame`` is entering: the one around a whole cell, or one that a person has written."""
+    if cell is not None:
+        return cells.located(cell, frame, hosts.source(frame))
+    around = cells.of(frame.f_code)
+    return locate(frame, lambda: hosts.source(frame), around.tree if around is not None else None)
 
 
 def place_of(frame: FrameType) -> Place:
@@ -617,7 +647,9 @@ def place_of(frame: FrameType) -> Place:
     return known[1] if known is not None else hosts.place(frame)
 
 
-def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Settings) -> Block:
+def examine(
+    frame: FrameType, entry: Entry, place: Place, chosen: settings.Settings, cell: cells.Cell | None = None
+) -> Block:
     """The block that ``frame`` is entering, from its source or, where there is none, from its code object.
 
     Raises
@@ -629,12 +661,11 @@ def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Setti
     known = _examined.get((id(code), offset))
     if known is not None:
         return known[2]
-    located = told(code)
-    block = index.recall(code, offset) if located is None else None
+    block = index.recall(code, offset)
     if block is None:
-        located = located or _locate(frame)
+        located = _locate(frame, cell)
         block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
-        if located is not None and not located.told and chosen.mode not in ("readonly", "frozen"):
+        if located is not None and chosen.mode not in ("readonly", "frozen"):
             index.remember(code, offset, block)
     _examined[id(code), offset] = (code, place, block)
     return block

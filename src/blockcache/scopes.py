@@ -88,7 +88,7 @@ def scope_of(frame: types.FrameType, node: ast.stmt | None, located: Located | N
         raise LookupError("it is made in a class body; make it inside the block")
     cells = None if code.co_flags & OPTIMIZED else hosts.executed(frame)
     if cells is not None:
-        return _cells_scope(frame, cells, node, located)
+        return _cells_scope(frame, cells, node)
     text = hosts.source(frame)
     if text is None:
         raise LookupError(f"{code.co_filename} has no source")
@@ -222,15 +222,14 @@ def _functions(node: ast.AST, owner: str) -> Iterator[tuple[ast.FunctionDef | as
         yield from _functions(child, child.name if isinstance(child, ast.ClassDef) else owner)
 
 
-def _cells_scope(
-    frame: types.FrameType, cells: list[hosts.Ran], node: ast.stmt | None, located: Located | None
-) -> Scope:
+def _cells_scope(frame: types.FrameType, cells: list[hosts.Ran], node: ast.stmt | None) -> Scope:
     """The scope of a notebook: its cells in the order in which they ran."""
     steps: list[Step] = []
     # Names of one cell are gone after it in a kernel of marimo, in a script they stay.
-    dropped = tuple(cell.prefix + "_" for cell in cells if cell.prefix and not cell.current)
+    own_prefix = {cell.prefix for cell in cells if cell.current}
+    dropped = tuple(cell.prefix + "_" for cell in cells if cell.prefix and cell.prefix not in own_prefix)
     for cell in cells:
-        tree = located.tree if located is not None and located.told and cell.current else _parsed(cell.text)
+        tree = _parsed(cell.text)
 
         def rename(name: str, prefix: str = cell.prefix) -> str:
             return f"{prefix}{name}" if prefix and name.startswith("_") and not name.startswith("__") else name

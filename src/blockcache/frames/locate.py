@@ -22,7 +22,6 @@ import dis
 import re
 import sys
 import textwrap
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -73,8 +72,6 @@ class Located(NamedTuple):
         Text of the statement, dedented.
     renames
         Names that the host has renamed in the running code: as written, as they run.
-    told
-        Nobody wrote the statement: who compiled the code has put it around what was written, see :func:`tell`.
     """
 
     tree: ast.Module
@@ -83,30 +80,15 @@ class Located(NamedTuple):
     scopes: tuple[ScopeNode, ...]
     source: str
     renames: Mapping[str, str]
-    told: bool = False
-
-
-#: By identity of the code object, which is not kept alive.
-_told: dict[int, tuple[weakref.ref[CodeType], Located]] = {}
-
-
-def tell(code: CodeType, located: Located) -> None:
-    """Say what the first `with` statement of ``code`` is; no source is looked at then."""
-    number = id(code)
-    _told[number] = (weakref.ref(code, lambda _: _told.pop(number, None)), located)
-
-
-def told(code: CodeType) -> Located | None:
-    """What :func:`tell` has said of ``code``."""
-    known = _told.get(id(code))
-    return known[1] if known is not None and known[0]() is code else None
 
 
 #: (id of the code object, offset) -> the code object, so that its id stays taken, and the result.
 _located: dict[tuple[int, int], tuple[CodeType, Located | None]] = {}
 
 
-def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> Located | None:
+def locate(
+    frame: FrameType, source: str | Callable[[], str | None] | None, tree: ast.Module | None = None
+) -> Located | None:
     """The `with` statement that ``frame`` is entering; None when it cannot be told for certain.
 
     Parameters
@@ -116,24 +98,30 @@ def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> L
     source
         Text that the code was compiled from, as far as the host knows, or a function that
         returns it; it is asked once for a code object.
+    tree
+        What was compiled, where that is not what the text says.
     """
     code, offset = frame.f_code, frame.f_lasti
     known = _located.get((id(code), offset))
     if known is not None:
         return known[1]
-    if (found := told(code)) is not None:
-        return found
     text = source() if callable(source) else source
     if text is None:
         return None
     try:
-        found = with_deep_recursion(lambda: _find(code, offset, text, *_by_executing(frame, text)))
+        known_as = (tree, None) if tree is not None else _by_executing(frame, text)
+        found = with_deep_recursion(lambda: _find(code, offset, text, *known_as))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         found = None
     if len(_located) >= _KEPT:
         _located.clear()
     _located[id(code), offset] = code, found
     return found
+
+
+def confirmed(code: CodeType, node: ast.With) -> dict[str, str] | None:
+    """The names that the host has renamed in a `with` statement of a module, if it is what ``code`` runs; else None."""
+    return with_deep_recursion(lambda: _verified(code, node, node, nested=False))
 
 
 @lru_cache(maxsize=8)
