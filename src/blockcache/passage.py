@@ -382,7 +382,9 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
-        if self.cell is not None and cells.was_quick(self.cell, self.started, self.began):
+        if self.cell is not None and (
+            cells.was_quick(self.cell, self.started, self.began) or (raised is not None and self.cell.min_s is not None)
+        ):
             return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
