@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from blockcache import (
     ambient,
     cache,
+    capture,
     discovered,
     earlier,
     files,
@@ -113,6 +114,7 @@ class Passage:
     loaded: frozenset[str] = frozenset()
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
+    heard: capture.Capture | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
 
@@ -211,6 +213,8 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept.get(capture.OUTPUT, ()))):
+            self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         if isinstance(self.result, Hit) and self.options.validate is not None:
             self._validate(self.result)
         if isinstance(self.result, Hit) and self.block.written:
@@ -267,6 +271,9 @@ class Passage:
             return  # nothing will be saved
         self.drawn = generators.digests()
         try:
+            heard = capture.Capture(self.frame, self.line, limit_bytes=10_000_000)
+            heard.start()
+            self.heard = heard
             self.recorder = discovered.Recorder(
                 codes=self._codes(),
                 texts=self._texts(),
@@ -304,6 +311,7 @@ class Passage:
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
+        said = self.heard.stop() if self.heard is not None else capture.Captured()
         recorded = self.recorder.stop() if self.recorder is not None else None
         ran_s = time.perf_counter() - self.started
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -319,7 +327,7 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}"
         elif recorded is not None and not self.problem:
             try:
-                manifest = self._save(recorded, after, ran_s)
+                manifest = self._save(recorded, said, after, ran_s)
             except Exception as error:
                 result = self.result
                 self.trouble(error)
@@ -333,10 +341,14 @@ class Passage:
         self.problem = self.problem or "the skip was not delivered, so the body ran"
         self._finish("miss")
 
-    def _save(self, recorded: discovered.Recorded, after: Mapping[str, object], ran_s: float) -> Manifest:
+    def _save(
+        self, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
+    ) -> Manifest:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
+        if said.problems:
+            raise CodecError("; ".join(said.problems))
         changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
         if changed:
             # A hit would lose the change. Restoring it into the same object is not there yet.
@@ -368,8 +380,10 @@ class Passage:
                 *ambient.untracked(self.built.uses),
                 *unseeded,
                 *(f"writes {file}" for file in recorded.written),
+                *said.untracked,
             ),
-            kept,
+            kept | ({capture.OUTPUT: said.events} if said.events else {}),
+            captured=said.clauses,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -462,6 +476,7 @@ class Passage:
         discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        capture.replay(hit.kept.get(capture.OUTPUT, ()), self.frame, self.line)
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
         return values
 
@@ -510,7 +525,8 @@ class Passage:
             quiet=self.settings.quiet or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN),
             log_path=settings.log_path(self.settings),
         )
-        emit(self.event)
+        with capture.unheard():  # a block around this one does not say it again
+            emit(self.event)
 
     @property
     def store_path(self) -> str:
