@@ -6,12 +6,12 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import discovered, generators
+from blockcache import changes, discovered, generators
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -41,6 +41,7 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
@@ -88,6 +89,7 @@ def lookup(
     block_name: str,
     built: Built,
     module_globals: dict[str, object],
+    find: Callable[[Any], object],
     *,
     may_write: bool = True,
     ttl_s: float | None = None,
@@ -105,6 +107,8 @@ def lookup(
         The key and the live definitions behind it.
     module_globals
         The block's module globals, which become the globals of restored functions.
+    find
+        The live upstream object that a way leads to, see :mod:`blockcache.changes`.
     may_write
         Whether wrong bytes may be removed and verified ones marked.
     ttl_s
@@ -131,10 +135,11 @@ def lookup(
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
-    kept = {name: values.pop(name) for name in list(values) if name.startswith(".")}
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=find)
+    kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
+    changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     return Hit(manifest, values, time.perf_counter() - started, kept)
@@ -305,9 +310,12 @@ def save(
     module_globals: dict[str, object],
     texts: Mapping[str, str],
     patterns: Sequence[str] = (),
+    walk: changes.Walk | None = None,
+    contents: Iterable[object] = (),
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
+    Upstream objects of ``walk`` are saved as the way to them, but for ``contents``.
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
 
     Raises
@@ -318,7 +326,15 @@ def save(
         When the store cannot be written.
     """
     values = {**results.values, **results.kept}
-    encoded = encode(values, label=built.label, module_globals=module_globals, is_library=is_library)
+    encoded = encode(
+        values,
+        label=built.label,
+        module_globals=module_globals,
+        is_library=is_library,
+        upstream=walk.objects() if walk is not None else (),
+        address=walk.address if walk is not None else repr,
+        contents=contents,
+    )
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
