@@ -421,7 +421,7 @@ class Passage:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
         if said.problems:
             raise CodecError("; ".join(said.problems))
-        changed = self._changed()
+        changed = self._changed(after)
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
@@ -486,7 +486,7 @@ class Passage:
         self._tell_missed(manifest)
         return manifest
 
-    def _changed(self) -> list[changes.Change]:
+    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
         """What the body changed in place.
 
         Raises
@@ -495,9 +495,9 @@ class Passage:
             When a hit could not repeat it.
         """
         assert self.built is not None and self.upstream is not None and self.walk is not None
-        found = list(self.walk.changes(self._bound_by_body))
-        names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
-        lost = self.walk.unexplained(names, found)
+        found = [*self.walk.changes(self._bound_by_body), *changes.set_on_imports(self.block, after)]
+        names, others = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        lost = self.walk.unexplained(names, found) or ([] if found else others)
         if lost:
             raise CodecError(
                 f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "
