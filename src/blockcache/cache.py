@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import discovered, generators
+from blockcache import changes, discovered, generators
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -41,6 +42,7 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
@@ -88,10 +90,12 @@ def lookup(
     block_name: str,
     built: Built,
     module_globals: dict[str, object],
+    find: Callable[[Any], object],
     *,
     may_write: bool = True,
     ttl_s: float | None = None,
     memo: str | None = None,
+    refuse: Callable[[Manifest], str] | None = None,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -105,12 +109,16 @@ def lookup(
         The key and the live definitions behind it.
     module_globals
         The block's module globals, which become the globals of restored functions.
+    find
+        The live upstream object that a way leads to, see :mod:`blockcache.changes`.
     may_write
         Whether wrong bytes may be removed and verified ones marked.
     ttl_s
         Seconds after which an entry counts as a miss.
     memo
         Folder that remembers the digests of files that did not change.
+    refuse
+        Says of an entry that is found why it cannot answer here; empty when it can.
 
     Raises
     ------
@@ -127,14 +135,18 @@ def lookup(
         return manifest
     if ttl_s is not None and _age_s(manifest) >= ttl_s:
         return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
+    why = refuse(manifest) if refuse is not None else ""
+    if why:
+        return Miss(why, nearest=manifest, same_key=True)
     blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
-    kept = {name: values.pop(name) for name in list(values) if name.startswith(".")}
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=find)
+    kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
+    changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     return Hit(manifest, values, time.perf_counter() - started, kept)
@@ -305,20 +317,39 @@ def save(
     module_globals: dict[str, object],
     texts: Mapping[str, str],
     patterns: Sequence[str] = (),
+    walk: changes.Walk | None = None,
+    contents: Iterable[object] = (),
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
+
+    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
+    way to them, but for ``contents``.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
 
     Raises
     ------
     CodecError
-        When a value cannot be saved; names every such variable. Nothing is saved then.
+        When what is kept beside the values cannot be saved, or the values not together. Nothing is saved then.
     StoreError
         When the store cannot be written.
     """
-    values = {**results.values, **results.kept}
-    encoded = encode(values, label=built.label, module_globals=module_globals, is_library=is_library)
+    encode_now = functools.partial(
+        encode,
+        label=built.label,
+        module_globals=module_globals,
+        is_library=is_library,
+        upstream=walk.objects() if walk is not None else (),
+        address=walk.address if walk is not None else repr,
+        contents=contents,
+    )
+    try:
+        encoded = encode_now({**results.values, **results.kept})
+    except CodecError as error:
+        if not error.refused or not error.refused.keys() <= results.values.keys():
+            raise
+        results = _without(results, error.refused)
+        encoded = encode_now({**results.values, **results.kept})
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
@@ -329,7 +360,7 @@ def save(
     manifest = Manifest(
         name=block_name,
         key=built.key,
-        outputs=tuple(Output(n, _type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
+        outputs=tuple(Output(n, type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
         deleted=results.deleted,
         blobs=tuple(blobs),
         provenance=provenance,
@@ -341,12 +372,19 @@ def save(
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
         files=results.files,
-        unsaved=results.unsaved,
+        unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
     return manifest
+
+
+def _without(results: Results, refused: Mapping[str, str]) -> Results:
+    """The results without values that cannot be saved, which are named instead."""
+    rows = [Unsaved(name, type_name(results.values[name]), reason) for name, reason in refused.items()]
+    values = {name: value for name, value in results.values.items() if name not in refused}
+    return results._replace(values=values, unsaved=(*results.unsaved, *rows))
 
 
 def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
@@ -363,6 +401,7 @@ def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blo
     return Blob(digest, size_bytes)
 
 
-def _type_name(value: object) -> str:
+def type_name(value: object) -> str:
+    """The class of a value, for people."""
     cls = type(value)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
