@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         SettingError,
         StoreError,
     )
+    from blockcache.function import cached_function
     from blockcache.inputs import env, file, value
     from blockcache.settings import configure
 
 # Where each public name lives; loaded on first use, so that `import blockcache` stays fast.
 _HOME = {
     "cached_block": "blockcache.block",
+    "cached_function": "blockcache.function",
     "configure": "blockcache.settings",
     **dict.fromkeys(("env", "file", "value"), "blockcache.inputs"),
     **dict.fromkeys(
@@ -60,11 +62,26 @@ __all__ = [
     "SettingError",
     "StoreError",
     "cached_block",
+    "cached_function",
     "configure",
     "env",
     "file",
     "value",
 ]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext blockcache`` calls: the magics ``%%cached_block`` and ``%blockcache``."""
+    import importlib
+
+    importlib.import_module("blockcache.magic").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What ``%unload_ext blockcache`` calls."""
+    import importlib
+
+    importlib.import_module("blockcache.magic").unload(shell)
 
 
 def __getattr__(name: str) -> object:

@@ -19,6 +19,7 @@ from blockcache.errors import CodecError, FingerprintError
 from blockcache.fingerprint import modules
 from blockcache.fingerprint.code import Chain, facts
 from blockcache.fingerprint.plain import PLAIN
+from blockcache.fingerprint.registry import Cached
 from blockcache.fingerprint.values import fingerprint
 from blockcache.inplace import Layer, Step, layers_of, part
 from blockcache.key import Built, Upstream
@@ -117,6 +118,8 @@ class Walk:
                 self._visit(value, ("name", name), block.written.get(name, name))
         for label, definition in built.objects.items():
             if isinstance(definition, types.FunctionType):
+                if modules.origin_of_file(definition.__code__.co_filename) != "local":
+                    continue  # what a decorator of a library keeps for itself
                 self._function(label, definition, upstream.globals)
             elif isinstance(definition, type):
                 self._class(label, definition)
@@ -130,8 +133,8 @@ class Walk:
             self._enter(*self._todo.popleft())
 
     def _enter(self, value: object, above: int, step: Step, display: str) -> None:
-        if type(value) in PLAIN or id(value) in self._numbers:
-            return
+        if type(value) in PLAIN or id(value) in self._numbers or isinstance(value, Cached):
+            return  # a cached function is known by its label
         layers = layers_of(type(value))
         if not layers and isinstance(value, (type, types.FunctionType, types.ModuleType)):
             return  # known by their labels
@@ -148,8 +151,8 @@ class Walk:
     def _look(self, layer: Layer, value: object) -> object:
         if not layer.watched:
             return None
-        if layer.held is not None:
-            found = layer.held(value)
+        found = layer.held(value)
+        if found is not None:
             return found if PLAIN.keys() >= set(map(type, found)) else [*map(_hold, found)]
         try:
             return fingerprint(value, self._label, ignored=self._ignored)
@@ -267,10 +270,9 @@ class Walk:
         return [n for n in names if not any(_is_part(n, d) or _is_part(d, n) for d in displays)]
 
     def _same(self, layer: Layer, value: object, look: object) -> bool:
-        if layer.held is None:
-            return self._look(layer, value) == look
-        assert isinstance(look, list)
         now = layer.held(value)
+        if now is None or not isinstance(look, list):
+            return self._look(layer, value) == look
         return len(now) == len(look) and all(_held(h) is n for h, n in zip(look, now, strict=True))
 
     def _rebound(

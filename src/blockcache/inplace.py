@@ -46,7 +46,7 @@ class Layer:
     name: str
     contents: Callable[[Any], Any]
     parts: Callable[[Any], Iterable[tuple[Step, object]]] = lambda _: ()
-    held: Callable[[Any], list[object]] | None = None
+    held: Callable[[Any], list[object] | None] = lambda _: None
     put: Callable[[Any, Any], None] | None = None
     ready: Callable[[Any, Any], bool] = lambda _obj, _contents: True
     watched: bool = True
@@ -237,7 +237,7 @@ _FIXED = frozenset(
     }
 )
 _FIXED_MODULES = frozenset({"_decimal", "_thread", "datetime", "decimal", "fractions", "logging", "pathlib", "pyarrow"})
-_FIXED_MODULES |= {"_threading_local", "re", "threading", "typing", "uuid", "zoneinfo"}
+_FIXED_MODULES |= {"_threading_local", "re", "threading", "typing", "uuid", "weakref", "_weakref", "zoneinfo"}
 
 _bound_method = Layer(
     "owner", lambda o: o.__self__, lambda o: [(("attribute of", "__self__"), o.__self__)], watched=False

@@ -947,12 +947,14 @@ ts = [threading.Thread(target=work, args=(i,)) for i in range(4)]
 for t in ts: t.start()
 for t in ts: t.join()
 del ts, t
-print(sorted(found.items()))
+found = dict(sorted(found.items()))
+print(found)
 === a pool of threads inside
 from concurrent.futures import ThreadPoolExecutor
 with cached_block("w"):
     with ThreadPoolExecutor(2) as pool:
         v = list(pool.map(len, ["ab", "c"]))
+del pool
 print(v)
 """
 
@@ -1106,7 +1108,7 @@ print(A().go(), A().p, A.k(), A.s(1))
 === a class body with a metaclass that prepares its names
 class Names(dict):
     def __missing__(self, k):
-        if k.startswith("__"): raise KeyError(k)
+        if k != "hello": raise KeyError(k)
         return k.upper()
 class M(type):
     @classmethod

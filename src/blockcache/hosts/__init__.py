@@ -85,6 +85,12 @@ def turn() -> int:
     return room.turn() if room is not None else 0
 
 
+def keeps(namespace: dict[str, object], name: str) -> bool:
+    """Whether a notebook itself binds a name in this namespace, as it goes: its history of inputs and outputs."""
+    room = sys.modules.get("blockcache.hosts.ipython")
+    return room is not None and bool(room.keeps(namespace, name))
+
+
 def executed(frame: types.FrameType) -> list[Ran] | None:
     """The cells that ran before the code of ``frame``, in order, its own last; None where a file is all that runs.
 
@@ -96,6 +102,40 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
     for library, room in _ROOMS:
         if library in sys.modules:
             found: list[Ran] | None = importlib.import_module(room).executed(frame)
+            if found is not None:
+                return found
+    return None
+
+
+class Afterwards(NamedTuple):
+    """Code of a notebook that may run after the code of a frame is over.
+
+    Attributes
+    ----------
+    earlier
+        What has run of its cell, where it is not part of the frame's code.
+    rest
+        What is left of its cell, in order.
+    others
+        Other cells, with what they are called.
+    """
+
+    earlier: tuple[types.CodeType, ...]
+    rest: tuple[types.CodeType, ...]
+    others: tuple[tuple[str, types.CodeType], ...]
+
+
+def afterwards(frame: types.FrameType) -> Afterwards | None:
+    """What may run after the code of ``frame``; None where a file is all that runs.
+
+    Raises
+    ------
+    LookupError
+        When the host does not tell.
+    """
+    for library, room in _ROOMS:
+        if library in sys.modules:
+            found: Afterwards | None = importlib.import_module(room).afterwards(frame)
             if found is not None:
                 return found
     return None
