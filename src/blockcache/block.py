@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
-from types import EllipsisType, TracebackType
+from functools import partial
+from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
 from blockcache import inputs as declared
@@ -15,7 +16,7 @@ from blockcache import passage, report, settings
 from blockcache.cells import Cell
 from blockcache.errors import CacheError, FrozenMissError
 from blockcache.events import BlockFinished
-from blockcache.frames import Namespace, Skip, entry_point
+from blockcache.frames import Done, Namespace, Skip, entry_point
 from blockcache.key import pinning
 from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
@@ -130,15 +131,22 @@ class cached_block:
     # -- entering --------------------------------------------------------------------------
 
     def __enter__(self) -> cached_block:
+        return self._begin(self._look_up(sys._getframe(1)))
+
+    def __aenter__(self) -> Awaitable[cached_block]:
+        # Looked up at once, where the frame still stands at the header; begun when it is awaited, as the last act.
+        return Done(partial(self._begin, self._look_up(sys._getframe(1))))
+
+    def _look_up(self, frame: FrameType) -> Passage | None:
+        """Look up the block that ``frame`` is entering; None in mode off."""
         started = time.perf_counter()
-        frame = sys._getframe(1)
         if self._passage is not None:
             raise CacheError(f"block {self.name!r} is entered again before it was left; make a new cached_block")
         place = passage.place_of(frame)
         chosen = settings.resolve(place.folder, mode=self._mode, store=self._store)
         self.hit = False
         if chosen.mode == "off":
-            return self
+            return None
         entry = entry_point(frame)
         run = Passage(
             self.name,
@@ -156,8 +164,15 @@ class cached_block:
         )
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
+        return run
+
+    def _begin(self, run: Passage | None) -> cached_block:
+        """Skip the body, or let it begin."""
+        if run is None:  # mode off
+            return self
+        chosen = run.settings
         if isinstance(run.result, Hit) and not to_be_verified(chosen):
-            run.skip = Skip(frame, entry)
+            run.skip = Skip(run.frame, run.entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
                 return self
@@ -165,7 +180,7 @@ class cached_block:
             run.skip = None
         if chosen.mode == "frozen" and (self.cell is None or self.cell.min_s is None):
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
-            raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
+            raise FrozenMissError(f"block {self.name!r} ({run.place.file}:{run.line}) missed in frozen mode: {why}")
         self._passage = run
         run.begin()
         return self
@@ -200,6 +215,14 @@ class cached_block:
             if skip is not None:
                 skip.disarm()  # the last act, see frames/skip.py
         return skipped
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Awaitable[bool]:
+        swallows: list[bool] = []
+        done = Done(swallows.pop)  # made before, as leaving ends with its last act
+        swallows.append(self.__exit__(kind, error, trace))
+        return done
 
     # -- telling ---------------------------------------------------------------------------
 

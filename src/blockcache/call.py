@@ -172,7 +172,7 @@ class Call(Passage):
             options=site.options,
             settings=chosen,
             frame=frame,
-            entry=Entry(0, None),
+            entry=Entry(0, 0, None),
             place=site.place,
             line=site.block.line,
             started=time.perf_counter(),
