@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import json
@@ -97,6 +98,7 @@ def lookup(
     may_write: bool = True,
     ttl_s: float | None = None,
     memo: str | None = None,
+    refuse: Callable[[Manifest], str] | None = None,
     memory: Memory | None = None,
     share: bool = False,
 ) -> Lookup:
@@ -120,6 +122,8 @@ def lookup(
         Seconds after which an entry counts as a miss.
     memo
         Folder that remembers the digests of files that did not change.
+    refuse
+        Says of an entry that is found why it cannot answer here; empty when it can.
     memory
         Entries that this process holds; what is found is held there.
     share
@@ -141,6 +145,9 @@ def lookup(
         return manifest
     if ttl_s is not None and _age_s(manifest) >= ttl_s:
         return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
+    why = refuse(manifest) if refuse is not None else ""
+    if why:
+        return Miss(why, nearest=manifest, same_key=True)
     if held is not None and held.values is not None:
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
@@ -390,21 +397,22 @@ def save(
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    Upstream objects of ``walk`` are saved as the way to them, but for ``contents``.
+    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
+    way to them, but for ``contents``.
+
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
 
     Raises
     ------
     CodecError
-        When a value cannot be saved; names every such variable. Nothing is saved then.
+        When what is kept beside the values cannot be saved, or the values not together. Nothing is saved then.
     StoreError
         When the store cannot be written.
     """
-    values = {**results.values, **results.kept}
     address = _Asked(walk.address if walk is not None else repr)
-    encoded = encode(
-        values,
+    encode_now = functools.partial(
+        encode,
         label=built.label,
         module_globals=module_globals,
         is_library=is_library,
@@ -412,6 +420,13 @@ def save(
         address=address,
         contents=contents,
     )
+    try:
+        encoded = encode_now({**results.values, **results.kept})
+    except CodecError as error:
+        if not error.refused or not error.refused.keys() <= results.values.keys():
+            raise
+        results = _without(results, error.refused)
+        encoded = encode_now({**results.values, **results.kept})
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
@@ -422,7 +437,7 @@ def save(
     manifest = Manifest(
         name=block_name,
         key=built.key,
-        outputs=tuple(Output(n, _type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
+        outputs=tuple(Output(n, type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
         deleted=results.deleted,
         blobs=tuple(blobs),
         provenance=provenance,
@@ -434,7 +449,7 @@ def save(
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
         files=results.files,
-        unsaved=results.unsaved,
+        unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
@@ -445,6 +460,13 @@ def save(
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
         _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
     return manifest
+
+
+def _without(results: Results, refused: Mapping[str, str]) -> Results:
+    """The results without values that cannot be saved, which are named instead."""
+    rows = [Unsaved(name, type_name(results.values[name]), reason) for name, reason in refused.items()]
+    values = {name: value for name, value in results.values.items() if name not in refused}
+    return results._replace(values=values, unsaved=(*results.unsaved, *rows))
 
 
 def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
@@ -461,6 +483,7 @@ def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blo
     return Blob(digest, size_bytes)
 
 
-def _type_name(value: object) -> str:
+def type_name(value: object) -> str:
+    """The class of a value, for people."""
     cls = type(value)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

@@ -118,6 +118,8 @@ class Walk:
                 self._visit(value, ("name", name), block.written.get(name, name))
         for label, definition in built.objects.items():
             if isinstance(definition, types.FunctionType):
+                if modules.origin_of_file(definition.__code__.co_filename) != "local":
+                    continue  # what a decorator of a library keeps for itself
                 self._function(label, definition, upstream.globals)
             elif isinstance(definition, type):
                 self._class(label, definition)
