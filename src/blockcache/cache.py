@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import sys
 import time
@@ -46,8 +47,9 @@ GENERATORS = ".generators"
 CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
-#: How many earlier entries of a name a miss is compared with.
+#: How many earlier entries of a name a miss is compared with, and of how many in the store.
 _NEAREST_OF = 8
+_MOST_LOOKED_AT = 500
 #: What a folder's name may have on most file systems.
 _LONGEST_FOLDER_BYTES = 255
 _SHORTENED_BYTES = 100
@@ -161,6 +163,8 @@ def lookup(
     changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
+    if held is None:
+        _met(store, block_name, manifest)
     if memory is not None and held is None:
         _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
@@ -305,7 +309,8 @@ def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
 
 
 def _miss(store: Store, block_name: str, key: Key) -> Miss:
-    entries = list(entries_of(store, block_name))
+    # In a loop, what this process met last: reading all that a name has would cost more at each round.
+    entries = _recent.get((store.url, block_name)) or tuple(entries_of(store, block_name, _MOST_LOOKED_AT))
     if not entries:
         return Miss("first run")
     nearest, differences = min(
@@ -315,10 +320,22 @@ def _miss(store: Store, block_name: str, key: Key) -> Miss:
     return Miss("", differences, nearest)
 
 
-def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
-    """Readable entries that were saved or met under a block's name, newest first."""
+# By store and name: the entries that this process saved or found last, newest first; replaced, never changed.
+_recent: dict[tuple[str, str], tuple[Manifest, ...]] = {}
+_MOST_NAMES = 1000
+
+
+def _met(store: Store, block_name: str, manifest: Manifest) -> None:
+    if len(_recent) > _MOST_NAMES:
+        _recent.clear()
+    others = (m for m in _recent.get((store.url, block_name), ()) if m.key.digest != manifest.key.digest)
+    _recent[store.url, block_name] = (manifest, *itertools.islice(others, _NEAREST_OF - 1))
+
+
+def entries_of(store: Store, block_name: str, most: int | None = None) -> Iterator[Manifest]:
+    """Readable entries that were saved or met under a block's name, newest first; of ``most`` keys, whichever."""
     found = []
-    for pointer in store.list(label_folder(block_name)):
+    for pointer in itertools.islice(store.list(label_folder(block_name)), most):
         for name in store.list(f"entries/{pointer.rpartition('/')[2]}"):
             data = store.get(name)
             try:
@@ -437,6 +454,7 @@ def save(
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    _met(store, block_name, manifest)
     if memory is not None:
         memory.forget(store.url, built.key.digest)
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
