@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import sys
@@ -94,6 +95,7 @@ def lookup(
     may_write: bool = True,
     ttl_s: float | None = None,
     memo: str | None = None,
+    refuse: Callable[[Manifest], str] | None = None,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -115,6 +117,8 @@ def lookup(
         Seconds after which an entry counts as a miss.
     memo
         Folder that remembers the digests of files that did not change.
+    refuse
+        Says of an entry that is found why it cannot answer here; empty when it can.
 
     Raises
     ------
@@ -131,6 +135,9 @@ def lookup(
         return manifest
     if ttl_s is not None and _age_s(manifest) >= ttl_s:
         return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
+    why = refuse(manifest) if refuse is not None else ""
+    if why:
+        return Miss(why, nearest=manifest, same_key=True)
     blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
@@ -315,19 +322,20 @@ def save(
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    Upstream objects of ``walk`` are saved as the way to them, but for ``contents``.
+    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
+    way to them, but for ``contents``.
+
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
 
     Raises
     ------
     CodecError
-        When a value cannot be saved; names every such variable. Nothing is saved then.
+        When what is kept beside the values cannot be saved, or the values not together. Nothing is saved then.
     StoreError
         When the store cannot be written.
     """
-    values = {**results.values, **results.kept}
-    encoded = encode(
-        values,
+    encode_now = functools.partial(
+        encode,
         label=built.label,
         module_globals=module_globals,
         is_library=is_library,
@@ -335,6 +343,13 @@ def save(
         address=walk.address if walk is not None else repr,
         contents=contents,
     )
+    try:
+        encoded = encode_now({**results.values, **results.kept})
+    except CodecError as error:
+        if not error.refused or not error.refused.keys() <= results.values.keys():
+            raise
+        results = _without(results, error.refused)
+        encoded = encode_now({**results.values, **results.kept})
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
@@ -345,7 +360,7 @@ def save(
     manifest = Manifest(
         name=block_name,
         key=built.key,
-        outputs=tuple(Output(n, _type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
+        outputs=tuple(Output(n, type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
         deleted=results.deleted,
         blobs=tuple(blobs),
         provenance=provenance,
@@ -357,12 +372,19 @@ def save(
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
         files=results.files,
-        unsaved=results.unsaved,
+        unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
     return manifest
+
+
+def _without(results: Results, refused: Mapping[str, str]) -> Results:
+    """The results without values that cannot be saved, which are named instead."""
+    rows = [Unsaved(name, type_name(results.values[name]), reason) for name, reason in refused.items()]
+    values = {name: value for name, value in results.values.items() if name not in refused}
+    return results._replace(values=values, unsaved=(*results.unsaved, *rows))
 
 
 def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
@@ -379,6 +401,7 @@ def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blo
     return Blob(digest, size_bytes)
 
 
-def _type_name(value: object) -> str:
+def type_name(value: object) -> str:
+    """The class of a value, for people."""
     cls = type(value)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

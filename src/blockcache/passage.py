@@ -27,6 +27,7 @@ from blockcache import (
     key,
     report,
     settings,
+    unsaved,
 )
 from blockcache.analysis import Block, analyse
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
@@ -35,7 +36,7 @@ from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
-from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
+from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance, Unsaved
 from blockcache.opaque import files_behind
 from blockcache.paths import Paths
 from blockcache.stores import Store
@@ -69,6 +70,7 @@ class Options:
     version: str | None = None
     validate: Callable[[Mapping[str, object]], object] | None = None
     ttl_s: float | None = None
+    excluded: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -93,6 +95,8 @@ class Passage:
         What went wrong, in one clause.
     skip
         The skip of the body, on a hit.
+    missed
+        There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
     """
 
     name: str
@@ -113,6 +117,7 @@ class Passage:
     result: Lookup = field(default_factory=lambda: Miss(""))
     problem: str = ""
     skip: Skip | None = None
+    missed: bool = False
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
@@ -218,6 +223,7 @@ class Passage:
                 may_write=self.settings.mode == "on",
                 ttl_s=self.options.ttl_s,
                 memo=self._memo,
+                refuse=self._why_not,
             )
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
@@ -232,6 +238,33 @@ class Passage:
         if isinstance(self.result, Hit) and self.block.written:
             names = self._as_run(self.result.values)
             self.result = replace(self.result, values=dict(zip(names, self.result.values.values(), strict=True)))
+        if isinstance(self.result, Hit) and self.options.excluded:
+            values = {name: v for name, v in self.result.values.items() if not self._is_excluded(name)}
+            self.result = replace(self.result, values=values)
+
+    def _why_not(self, manifest: Manifest) -> str:
+        """Why an entry cannot answer: something after the block reads a name that it does not give back."""
+        given = {row.name: row for row in manifest.unsaved}
+        for output in manifest.outputs:
+            if output.name in self.options.excluded:
+                given[output.name] = Unsaved(output.name, output.type, unsaved.EXCLUDED)
+        clauses = {row: self._reader(row) for row in given.values()}
+        why = [unsaved.clause(row, who) for row, who in clauses.items() if who]
+        # What is not excluded any more can be saved now.
+        self.missed = any(who and self._stays(row) for row, who in clauses.items())
+        return report.first_of(why)
+
+    def _reader(self, row: Unsaved) -> str:
+        """Who may read a name after the block that is not given back; empty when nobody does."""
+        (name,) = self._as_run([row.name])
+        return unsaved.reader(self.frame, self.entry, name, vouched=self._is_excluded(name))
+
+    def _stays(self, row: Unsaved) -> bool:
+        """Whether a new entry would not give the name back either."""
+        return row.reason != unsaved.EXCLUDED or row.name in self.options.excluded
+
+    def _is_excluded(self, name: str) -> bool:
+        return self.block.written.get(name, name) in self.options.excluded
 
     def _upstream_object(self, way: changes.Address) -> object:
         assert self.built is not None and self.upstream is not None
@@ -241,6 +274,9 @@ class Passage:
         """Names as they run of names as they are written: a host may have renamed some, otherwise in each session."""
         renamed = {written: ran for ran, written in self.block.written.items()}
         return [renamed.get(name, name) for name in names]
+
+    def _as_written(self, names: Iterable[str]) -> list[str]:
+        return [self.block.written.get(name, name) for name in names]
 
     def _validate(self, hit: Hit) -> None:
         assert self.options.validate is not None
@@ -285,7 +321,7 @@ class Passage:
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
         self.began = time.perf_counter()
-        if self.built is None or self.problem or self.settings.mode in ("readonly", "frozen"):
+        if self.built is None or self.problem or self.missed or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
         try:
@@ -375,6 +411,11 @@ class Passage:
             and value is not self.owner
         }
         self._remember(values)
+        excluded = [name for name in values if self._is_excluded(name)]
+        left_out = tuple(
+            Unsaved(written, cache.type_name(values.pop(name)), unsaved.EXCLUDED)
+            for name, written in zip(excluded, self._as_written(excluded), strict=True)
+        )
         states, kept, unseeded = self._moved()
         if self.cell is not None and self.cell.shows:
             kept[cells.LAST] = cells.held(self.cell)
@@ -395,6 +436,7 @@ class Passage:
             ),
             kept,
             changed=tuple(sorted({change.display for change in changed})),
+            unsaved=left_out,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -403,7 +445,7 @@ class Passage:
             paths=self.built.path_texts,
             patterns=self.settings.redact,
         )
-        return cache.save(
+        manifest = cache.save(
             self._store,
             self.name,
             self.built,
@@ -415,6 +457,8 @@ class Passage:
             self.walk,
             [part for change in changed for part in change.contents],
         )
+        self._tell_missed(manifest)
+        return manifest
 
     def _changed(self) -> list[changes.Change]:
         """What the body changed in place.
@@ -441,6 +485,14 @@ class Passage:
             and (name in self.block.writes or name in self.block.deletes)
             and not self.namespace.is_local(name)
         )
+
+    def _tell_missed(self, manifest: Manifest) -> None:
+        """Say which names will be missed on a hit, so that there will be none."""
+        clauses = [unsaved.clause(row, who) for row in manifest.unsaved if (who := self._reader(row))]
+        if clauses:
+            result = self.result
+            self.trouble(CodecError(f"{'; '.join(clauses)}; make it after the block, or the body runs every time"))
+            self.result = result  # why it missed is still true
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
         """Random generators that the body moved: their states before as inputs, those after, and what nobody seeded."""
@@ -509,7 +561,11 @@ class Passage:
         bound = values
         if self.entry.as_name is not None:
             bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
-        self.namespace.assign(bound, self._as_run(hit.manifest.deleted))
+        lacking = self._as_run(row.name for row in hit.manifest.unsaved)
+        lacking += [n for n in self._as_run(o.name for o in hit.manifest.outputs) if n not in values]
+        # A value from before the block must not pass for the one that the body made.
+        gone = [name for name in lacking if not self.namespace.is_variable(name)]
+        self.namespace.assign(bound, [*self._as_run(hit.manifest.deleted), *gone])
         # A block around this one depends on what this one would have read.
         declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
         discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)
