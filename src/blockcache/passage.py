@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
+from typing import ClassVar
 
 from blockcache import (
     ambient,
@@ -36,6 +37,7 @@ from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
+from blockcache.memory import Memory
 from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance, Unsaved
 from blockcache.opaque import files_behind
 from blockcache.paths import Paths
@@ -127,6 +129,7 @@ class Passage:
     walk: changes.Walk | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
+    noun: ClassVar[str] = "block"
 
     # -- looking up ------------------------------------------------------------------------
 
@@ -163,7 +166,7 @@ class Passage:
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
-        paths = Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
+        paths = self._paths()
         ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
@@ -178,6 +181,9 @@ class Passage:
         if self.settings.redact:
             inputs = redacted(self.built.key.inputs, self.settings.redact)
             self.built = replace(self.built, key=Key(inputs, self.built.key.digest))
+
+    def _paths(self) -> Paths:
+        return Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
 
     def _refuse_another(self) -> None:
         """The statement that passed a value without content ran again: by its code it is the same, and need not be."""
@@ -224,6 +230,8 @@ class Passage:
                 ttl_s=self.options.ttl_s,
                 memo=self._memo,
                 refuse=self._why_not,
+                memory=self._memory,
+                share=self._shares,
             )
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
@@ -309,7 +317,7 @@ class Passage:
             # who wants an error sets `strict`.
             with contextlib.suppress(CacheWarning):
                 warnings.warn_explicit(
-                    f"block {self.name!r}: {self.problem}", CacheWarning, self.frame.f_code.co_filename, self.line
+                    f"{self.noun} {self.name!r}: {self.problem}", CacheWarning, self.block.file, self.line
                 )
 
     # -- the body runs ---------------------------------------------------------------------
@@ -374,7 +382,9 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
-        if self.cell is not None and cells.was_quick(self.cell, self.started, self.began):
+        if self.cell is not None and (
+            cells.was_quick(self.cell, self.started, self.began) or (raised is not None and self.cell.min_s is not None)
+        ):
             return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
@@ -456,6 +466,8 @@ class Passage:
             self.settings.redact,
             self.walk,
             [part for change in changed for part in change.contents],
+            memory=self._memory,
+            share=self._shares,
         )
         self._tell_missed(manifest)
         return manifest
@@ -599,7 +611,7 @@ class Passage:
         saved = outcome == "miss" and manifest is not None
         found = outcome != "miss" and manifest is not None
         self.manifest = manifest
-        self.event = BlockFinished(
+        event = BlockFinished(
             name=self.name,
             outcome=outcome,
             file=self.place.file,
@@ -624,7 +636,12 @@ class Passage:
             or self._is_old_news(),
             log_path=settings.log_path(self.settings),
         )
+        self.event = self._told(event)
         emit(self.event)
+
+    def _told(self, event: BlockFinished) -> BlockFinished:
+        """The event as it is to be told."""
+        return event
 
     def _is_old_news(self) -> bool:
         """Whether the trouble is that of a cell that nobody named, which has told it before."""
@@ -645,6 +662,16 @@ class Passage:
     def _memo(self) -> str:
         """Folder for what this machine remembers of files; stores know nothing of it."""
         return os.path.join(settings.local_folder(), "files")
+
+    @property
+    def _memory(self) -> Memory | None:
+        """Entries that this process holds; blocks keep none, their values belong to the program."""
+        return None
+
+    @property
+    def _shares(self) -> bool:
+        """Whether all hits of this process give the same objects."""
+        return False
 
     @property
     def _store(self) -> Store:
