@@ -348,7 +348,6 @@ def test_auto_says_once_why_a_cell_that_takes_long_is_not_cached(place: Path) ->
     troubles = [
         ("!sleep 0.4", "shell command"),
         ("from os.path import *\nslow(1)", "import *"),
-        ("items = (n for n in [slow(1)])", "items"),
         ("%sx sleep 0.4", "%sx"),
     ]
     with fresh_kernel(place) as run:
@@ -371,6 +370,23 @@ def test_auto_says_once_why_a_cell_that_takes_long_is_not_cached(place: Path) ->
         run("%blockcache auto off")
         assert said(run("slow(7)")) == ""
     assert not (place / ".blockcache" / "entries").exists()
+    events_file(place).unlink()
+
+
+def test_auto_never_leaves_a_hole(place: Path) -> None:
+    """What cannot be saved is there in a restarted kernel too: the cell runs; a closed file spoils nothing."""
+    cells = [
+        AUTO,
+        SLOW,
+        "items = (n for n in [slow(1)])",
+        "with open('pyproject.toml') as stream:\n    length = slow(len(stream.read()))",
+        "list(items), length",
+    ]
+    for outcome in ("miss", "hit"):
+        ran = run_all(place, cells)
+        assert shown(ran[-1]) == "([2], 40)"
+        assert " miss " in said(ran[2]) and "items (generator)" in said(ran[2])
+        assert f" {outcome} " in said(ran[3])
     events_file(place).unlink()
 
 
