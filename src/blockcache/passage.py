@@ -269,6 +269,8 @@ class Passage:
     def _reader(self, row: Unsaved) -> str:
         """Who may read a name after the block that is not given back; empty when nobody does."""
         (name,) = self._as_run([row.name])
+        if self.place.host == "ipython" and self.cell is not None and cells.must_give(self.cell, name):
+            return "cells that come later"
         return unsaved.reader(self.frame, self.entry, name, vouched=self._is_excluded(name))
 
     def _stays(self, row: Unsaved) -> bool:

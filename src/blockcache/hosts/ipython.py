@@ -68,7 +68,7 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
     return [
         Ran(
             # A cell that runs as a block is not what its text says.
-            ast.unparse(running.tree) if number == current and running is not None else plain(shell, text),
+            ast.unparse(running.written) if number == current and running is not None else plain(shell, text),
             f"cell [{number}]",
             certain=failed is not None and number not in failed,
             current=number == current,
@@ -85,12 +85,16 @@ def afterwards(frame: types.FrameType) -> Afterwards | None:
         return None
     try:
         others = [(cell.file, _compiled(ast.parse(cell.text))) for cell in ran if cell.text != ran[-1].text]
+        whole = cells.of(frame.f_code)
+        if whole is not None:  # all of it but what shows its last expression is the code of the frame
+            rest = whole.tree.body[whole.tree.body.index(whole.block) + 1 :]
+            return Afterwards((), (_compiled(ast.Module(rest, [])),), tuple(others))
         text = source(frame)
         # A cell is compiled statement by statement, and what a magic runs as a whole but for its last expression.
         body = ast.parse(text if text is not None else ran[-1].text).body
         done = [n for n in body if n.lineno <= frame.f_lineno] if text is not None else body[:-1]
-        earlier, rest = (_compiled(ast.Module(part, [])) for part in (done, body[len(done) :]))
-        return Afterwards((earlier,), (rest,), tuple(others))
+        earlier, later = (_compiled(ast.Module(part, [])) for part in (done, body[len(done) :]))
+        return Afterwards((earlier,), (later,), tuple(others))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise LookupError(f"a cell cannot be parsed ({type(error).__name__})") from error
 
