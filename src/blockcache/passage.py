@@ -339,8 +339,7 @@ class Passage:
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
         if self.cell is not None and (
-            cells.was_quick(self.cell, self.started, self.began)
-            or (raised is not None and self.cell.min_s is not None)
+            cells.was_quick(self.cell, self.started, self.began) or (raised is not None and self.cell.min_s is not None)
         ):
             return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
