@@ -8,7 +8,7 @@ import types
 from typing import Any
 
 from blockcache import cells
-from blockcache.hosts import Place, Ran
+from blockcache.hosts import Afterwards, Place, Ran
 
 
 def place(frame: types.FrameType) -> Place | None:
@@ -68,5 +68,28 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
             for number, cell in enumerate(order[: order.index(running)], 1)
         ]
         return [*ran, *_running(graph.cells[running].code, frame, f"cell {len(ran) + 1}", f"_cell_{running}")]
+    except Exception as error:  # private names of marimo, which may go away
+        raise LookupError(f"marimo does not tell its cells ({type(error).__name__})") from error
+
+
+def afterwards(frame: types.FrameType) -> Afterwards | None:
+    """The last expression of the running cell, and the other cells of the notebook; None for other code."""
+    if place(frame) is None:
+        return None
+    try:
+        from marimo._runtime.context import get_context
+
+        context = get_context()
+        all_cells: Any = context.graph.cells
+        running: Any = context.cell_id or context.execution_context.cell_id
+        last = all_cells[running].last_expr
+        others = [
+            (f"cell {number}", code)
+            for number, (cell, found) in enumerate(all_cells.items(), 1)
+            if cell != running
+            for code in (found.body, found.last_expr)
+            if code is not None
+        ]
+        return Afterwards((), () if last is None else (last,), tuple(others))
     except Exception as error:  # private names of marimo, which may go away
         raise LookupError(f"marimo does not tell its cells ({type(error).__name__})") from error
