@@ -11,6 +11,7 @@ from types import EllipsisType, TracebackType
 from typing import Any, Literal
 
 from blockcache import inputs as declared
+from blockcache import outputs as produced
 from blockcache import passage, report, settings
 from blockcache.cells import Cell
 from blockcache.errors import CacheError, FrozenMissError
@@ -47,6 +48,9 @@ class cached_block:
         What else the result depends on: paths, globs, directories and URLs (as text or path objects), :func:`file`,
         :func:`env` and :func:`value`, functions that are called at every lookup (a row count, a git commit),
         ``"@name"`` for a set of ``[tool.blockcache.inputs]`` in ``pyproject.toml``.
+    outputs
+        Files that the body writes and a hit puts back: paths, globs and directories, as text or path objects, relative
+        to the working directory. Of a directory or glob, what the body made, changed or removed in it.
     ignore
         Upstream names (``"logger"``, ``"cfg.verbose"``, ``"helpers.DEBUG"``) and types whose values do not count.
     pin
@@ -99,6 +103,7 @@ class cached_block:
         name: str,
         *,
         inputs: Iterable[object] = (),
+        outputs: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = (),
         ignore: Iterable[str | type] = (),
         pin: Pin | Mapping[str, Pin] | EllipsisType = ...,
         version: str | int | float | None = None,
@@ -114,7 +119,7 @@ class cached_block:
         self.key = ""
         self.restored: tuple[str, ...] = ()
         self.saved_s = 0.0
-        self._options = _options(inputs, ignore, pin, version, validate, ttl)
+        self._options = _options(inputs, outputs, ignore, pin, version, validate, ttl)
         self._mode = mode
         self._store = store
         self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
@@ -152,13 +157,14 @@ class cached_block:
         )
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
-        if isinstance(run.result, Hit) and not _to_be_verified(chosen):
+        if isinstance(run.result, Hit) and not _to_be_verified(chosen) and run.ready():
             run.skip = Skip(frame, entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
                 return self
             run.result, run.problem, self.hit = Miss(""), "the body could not be skipped: no tool id is free", False
             run.skip = None
+            run.discard()
         if chosen.mode == "frozen" and (self.cell is None or self.cell.min_s is None):
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
@@ -273,6 +279,7 @@ _NO_OPTIONS = Options()
 
 def _options(
     inputs: Iterable[object],
+    outputs: object,
     ignore: Iterable[str | type],
     pin: Any,
     version: str | float | None,
@@ -286,7 +293,15 @@ def _options(
     CacheError
         When one is none that it can be.
     """
-    if not inputs and not ignore and pin is ... and version is None and validate is None and ttl is None:
+    if (
+        not inputs
+        and not outputs
+        and not ignore
+        and pin is ...
+        and version is None
+        and validate is None
+        and ttl is None
+    ):
         return _NO_OPTIONS
     ignored = [ignore] if isinstance(ignore, (str, type)) else list(ignore)
     for item in ignored:
@@ -304,4 +319,5 @@ def _options(
         version=None if version is None else f"{version!r}",
         validate=validate,
         ttl_s=None if ttl is None else declared.parse_ttl(ttl),
+        outputs=produced.check(outputs) if outputs else (),
     )
