@@ -12,6 +12,7 @@ from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
 from blockcache import inputs as declared
+from blockcache import outputs as produced
 from blockcache import passage, report, settings
 from blockcache.cells import Cell
 from blockcache.errors import CacheError, FrozenMissError
@@ -48,6 +49,9 @@ class cached_block:
         What else the result depends on: paths, globs, directories and URLs (as text or path objects), :func:`file`,
         :func:`env` and :func:`value`, functions that are called at every lookup (a row count, a git commit),
         ``"@name"`` for a set of ``[tool.blockcache.inputs]`` in ``pyproject.toml``.
+    outputs
+        Files that the body writes and a hit puts back: paths, globs and directories, as text or path objects, relative
+        to the working directory. Of a directory or glob, what the body made, changed or removed in it.
     ignore
         Upstream names (``"logger"``, ``"cfg.verbose"``, ``"helpers.DEBUG"``) and types whose values do not count.
     pin
@@ -103,6 +107,7 @@ class cached_block:
         name: str,
         *,
         inputs: Iterable[object] = (),
+        outputs: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = (),
         ignore: Iterable[str | type] = (),
         pin: Pin | Mapping[str, Pin] | EllipsisType = ...,
         version: str | int | float | None = None,
@@ -119,7 +124,7 @@ class cached_block:
         self.key = ""
         self.restored: tuple[str, ...] = ()
         self.saved_s = 0.0
-        self._options = checked_options(inputs, ignore, pin, version, validate, ttl, exclude)
+        self._options = checked_options(inputs, ignore, pin, version, validate, ttl, exclude, outputs)
         self._mode = mode
         self._store = store
         self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
@@ -171,13 +176,14 @@ class cached_block:
         if run is None:  # mode off
             return self
         chosen = run.settings
-        if isinstance(run.result, Hit) and not to_be_verified(chosen):
+        if isinstance(run.result, Hit) and not to_be_verified(chosen) and run.ready():
             run.skip = Skip(run.frame, run.entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
                 return self
             run.result, run.problem, self.hit = Miss(""), "the body could not be skipped: no tool id is free", False
             run.skip = None
+            run.discard()
         if chosen.mode == "frozen" and (self.cell is None or self.cell.min_s is None):
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({run.place.file}:{run.line}) missed in frozen mode: {why}")
@@ -306,6 +312,7 @@ def checked_options(
     validate: Callable[[Mapping[str, object]], object] | None,
     ttl: str | float | timedelta | None,
     exclude: Iterable[str] = (),
+    outputs: object = (),
 ) -> Options:
     """The arguments, checked.
 
@@ -314,7 +321,7 @@ def checked_options(
     CacheError
         When one is none that it can be.
     """
-    given = (inputs, ignore, pin is not ..., version is not None, validate, ttl is not None, exclude)
+    given = (inputs, ignore, pin is not ..., version is not None, validate, ttl is not None, exclude, outputs)
     if not any(given):
         return _NO_OPTIONS
     ignored = [ignore] if isinstance(ignore, (str, type)) else list(ignore)
@@ -338,4 +345,5 @@ def checked_options(
         validate=validate,
         ttl_s=None if ttl is None else declared.parse_ttl(ttl),
         excluded=frozenset(excluded),
+        outputs=produced.check(outputs) if outputs else (),
     )

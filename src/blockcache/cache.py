@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators
+from blockcache import changes, discovered, generators, outputs
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -32,7 +32,6 @@ from blockcache.model import (
     Manifest,
     Miss,
     Output,
-    OutputFile,
     Provenance,
     Stat,
     Unsaved,
@@ -151,7 +150,7 @@ def lookup(
     if held is not None and held.values is not None:
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
-    blobs = blobs or [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
@@ -290,7 +289,7 @@ def _import(module: str) -> None:
             raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 
 
-def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
+def verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
     """A blob's bytes, known to be those that were saved."""
     name = f"blobs/{blob.digest}"
     data = store.get(name)
@@ -364,7 +363,7 @@ class Results(NamedTuple):
     kept
         What else a hit gives back, by names that begin with a dot: ``.generators``, the states of the global
         random generators that it moved.
-    captured, changed, files, unsaved
+    captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
     """
 
@@ -377,7 +376,6 @@ class Results(NamedTuple):
     kept: Mapping[str, Any]
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    files: tuple[OutputFile, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
 
 
@@ -392,13 +390,14 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    made: outputs.Made | None = None,
     memory: Memory | None = None,
     share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
     A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``.
+    way to them, but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
@@ -434,6 +433,8 @@ def save(
     blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     for buffer in layout.large:
         blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+    if made is not None:
+        outputs.put(store, made)
     manifest = Manifest(
         name=block_name,
         key=built.key,
@@ -448,7 +449,7 @@ def save(
         generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
-        files=results.files,
+        files=made.rows if made is not None else (),
         unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )

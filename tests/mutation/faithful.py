@@ -221,17 +221,42 @@ def table(results: list[Result], versions: dict[str, str], took_s: float) -> str
     """The result as text."""
     fit = sorted((r for r in results if not r.skipped), key=lambda r: r.script)
     rows: list[tuple[object, ...]] = [
-        ("script", "blocks", "saved", "warm hits", "cold == plain", "warm == plain", "first difference, or what is not compared")
+        (
+            "script",
+            "blocks",
+            "saved",
+            "warm hits",
+            "cold == plain",
+            "warm == plain",
+            "first difference, or what is not compared",
+        )
     ]
     for r in fit:
         first = r.died or next((f"{run}: {d[0]}" for run, d in (("cold", r.cold), ("warm", r.warm)) if d), "")
         note = first or "; ".join(r.notes)
-        rows.append((r.script, r.blocks, r.saved, r.hits, _yes(not r.cold), _yes(not r.warm and not r.died), note[:120]))
+        rows.append(
+            (r.script, r.blocks, r.saved, r.hits, _yes(not r.cold), _yes(not r.warm and not r.died), note[:120])
+        )
     blocks, saved, hits = (sum(getattr(r, n) for r in fit) for n in ("blocks", "saved", "hits"))
-    rows.append((f"{len(fit)} scripts", blocks, saved, hits, sum(not r.cold for r in fit), sum(not r.warm and not r.died for r in fit), ""))
+    rows.append(
+        (
+            f"{len(fit)} scripts",
+            blocks,
+            saved,
+            hits,
+            sum(not r.cold for r in fit),
+            sum(not r.warm and not r.died for r in fit),
+            "",
+        )
+    )
     widths = [max(len(str(row[k])) for row in rows) for k in range(6)]
     lines = [
-        "  ".join([*(str(c).ljust(w) if k == 0 else str(c).rjust(w) for k, (c, w) in enumerate(zip(row, widths))), str(row[6])])
+        "  ".join(
+            [
+                *(str(c).ljust(w) if k == 0 else str(c).rjust(w) for k, (c, w) in enumerate(zip(row, widths))),
+                str(row[6]),
+            ]
+        )
         for row in rows
     ]
     why = Counter(reason(text) for r in fit for text in r.unsaved.values())
@@ -272,9 +297,17 @@ def options_from(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, default=Path.home() / ".cache" / "blockcache-mutation", help="for source distributions"
     )
-    parser.add_argument("--work", type=Path, help="folder for the programs, kept, with their plain runs; default a temporary one")
-    parser.add_argument("--fresh", action="store_true", help="start an interpreter for each run, instead of a fork of one with libraries loaded")
-    parser.add_argument("--verbose", action="store_true", help="a line on standard error for each script when it is done")
+    parser.add_argument(
+        "--work", type=Path, help="folder for the programs, kept, with their plain runs; default a temporary one"
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start an interpreter for each run, instead of a fork of one with libraries loaded",
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="a line on standard error for each script when it is done"
+    )
     found = parser.parse_args(arguments)
     module = importlib.import_module("blockcache")
     found.outputs = "outputs" in inspect.signature(module.cached_block).parameters

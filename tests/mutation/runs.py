@@ -124,7 +124,11 @@ class Scene:
             "here": str(HERE),
             "ending": str(ENDING),
         }
-        env = environment(hash_seed) | {"BLOCKCACHE_LOG": str(log), "BLOCKCACHE_QUIET": "1", "FAITHFUL": json.dumps(spec)}
+        env = environment(hash_seed) | {
+            "BLOCKCACHE_LOG": str(log),
+            "BLOCKCACHE_QUIET": "1",
+            "FAITHFUL": json.dumps(spec),
+        }
         # The program's own caches stay where they are; blockcache's are the scene's.
         env["XDG_CACHE_HOME"] = str(self.folder / "machine")
         out, err = self.folder / "out", self.folder / "err"
