@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -65,6 +65,20 @@ __all__ = [
     "file",
     "value",
 ]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext blockcache`` calls: the magics ``%%cached_block`` and ``%blockcache``."""
+    import importlib
+
+    importlib.import_module("blockcache.magic").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What ``%unload_ext blockcache`` calls."""
+    import importlib
+
+    importlib.import_module("blockcache.magic").unload(shell)
 
 
 def __getattr__(name: str) -> object:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from blockcache import inputs as declared
 from blockcache import passage, report, settings
+from blockcache.cells import Cell
 from blockcache.errors import CacheError, FrozenMissError
 from blockcache.events import BlockFinished
 from blockcache.frames import Namespace, Skip, entry_point
@@ -120,6 +121,7 @@ class cached_block:
         self._options = _options(inputs, ignore, pin, version, validate, ttl, exclude)
         self._mode = mode
         self._store = store
+        self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
         self._passage: Passage | None = None
         self._at: str | None = None  # where the store is
         self._event: BlockFinished | None = None
@@ -149,7 +151,8 @@ class cached_block:
             frame.f_lineno,
             started,
             Namespace(frame),
-            passage.examine(frame, entry, place, chosen),
+            passage.examine(frame, entry, place, chosen, self.cell),
+            self.cell,
         )
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
@@ -160,7 +163,7 @@ class cached_block:
                 return self
             run.result, run.problem, self.hit = Miss(""), "the body could not be skipped: no tool id is free", False
             run.skip = None
-        if chosen.mode == "frozen":
+        if chosen.mode == "frozen" and (self.cell is None or self.cell.min_s is None):
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
         self._passage = run

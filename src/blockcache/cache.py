@@ -7,12 +7,12 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import discovered, generators
+from blockcache import changes, discovered, generators
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -42,6 +42,7 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
@@ -89,6 +90,7 @@ def lookup(
     block_name: str,
     built: Built,
     module_globals: dict[str, object],
+    find: Callable[[Any], object],
     *,
     may_write: bool = True,
     ttl_s: float | None = None,
@@ -107,6 +109,8 @@ def lookup(
         The key and the live definitions behind it.
     module_globals
         The block's module globals, which become the globals of restored functions.
+    find
+        The live upstream object that a way leads to, see :mod:`blockcache.changes`.
     may_write
         Whether wrong bytes may be removed and verified ones marked.
     ttl_s
@@ -138,10 +142,11 @@ def lookup(
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals)
-    kept = {name: values.pop(name) for name in list(values) if name.startswith(".")}
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=find)
+    kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
+    changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     return Hit(manifest, values, time.perf_counter() - started, kept)
@@ -312,11 +317,13 @@ def save(
     module_globals: dict[str, object],
     texts: Mapping[str, str],
     patterns: Sequence[str] = (),
+    walk: changes.Walk | None = None,
+    contents: Iterable[object] = (),
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
+    Upstream objects of ``walk`` are saved as the way to them, but for ``contents``.
     A value that cannot be saved is left out, and named in the manifest.
-
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
 
     Raises
@@ -326,7 +333,15 @@ def save(
     StoreError
         When the store cannot be written.
     """
-    encode_now = functools.partial(encode, label=built.label, module_globals=module_globals, is_library=is_library)
+    encode_now = functools.partial(
+        encode,
+        label=built.label,
+        module_globals=module_globals,
+        is_library=is_library,
+        upstream=walk.objects() if walk is not None else (),
+        address=walk.address if walk is not None else repr,
+        contents=contents,
+    )
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:

@@ -15,6 +15,8 @@ from types import CodeType, FrameType
 from blockcache import (
     ambient,
     cache,
+    cells,
+    changes,
     discovered,
     earlier,
     files,
@@ -83,6 +85,8 @@ class Passage:
         Where it stands.
     block
         What its body is and reads.
+    cell
+        The notebook's cell that is the body, if it is a whole one.
     built, upstream, demands
         The key, what it was built from, and what the arguments say about it; None before there is one.
     result
@@ -106,6 +110,7 @@ class Passage:
     started: float
     namespace: Namespace
     block: Block
+    cell: cells.Cell | None = None
     built: key.Built | None = None
     upstream: key.Upstream | None = None
     demands: key.Demands = field(default_factory=key.Demands)
@@ -116,8 +121,10 @@ class Passage:
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
+    began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
+    walk: changes.Walk | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
 
@@ -147,13 +154,16 @@ class Passage:
         bound = self.namespace.get_many(names)
         bound |= self.namespace.get_many(key.spoken_names(self.block, bound))
         # The body does not read them and an earlier run of this block bound them: as good as unbound,
-        # or running a notebook's cell twice would miss.
+        # or running a notebook's cell twice would miss. So is what the notebook itself keeps bound (`_`, `Out`).
         self.set_aside = {
-            name: value for name, value in bound.items() if name not in self.block.reads and own.get(name) == id(value)
+            name: value
+            for name, value in bound.items()
+            if name not in self.block.reads
+            and (own.get(name) == id(value) or hosts.keeps(self.namespace.globals, name))
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
-        paths = Paths(self.frame, functools.partial(_locate, self.frame))
+        paths = Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
         ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
@@ -209,6 +219,7 @@ class Passage:
                 self.name,
                 self.built,
                 self.namespace.globals,
+                self._upstream_object,
                 may_write=self.settings.mode == "on",
                 ttl_s=self.options.ttl_s,
                 memo=self._memo,
@@ -217,6 +228,11 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+        shows = self.cell is not None and self.cell.shows
+        if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
+            # Saved by a `with` statement, which drops that value.
+            why = "the entry has no value of the last expression"
+            self.result = Miss(why, nearest=self.result.manifest, same_key=True)
         if isinstance(self.result, Hit) and self.options.validate is not None:
             self._validate(self.result)
         if isinstance(self.result, Hit) and self.block.written:
@@ -250,6 +266,10 @@ class Passage:
     def _is_excluded(self, name: str) -> bool:
         return self.block.written.get(name, name) in self.options.excluded
 
+    def _upstream_object(self, way: changes.Address) -> object:
+        assert self.built is not None and self.upstream is not None
+        return changes.find(way, self.upstream, self.built)
+
     def _as_run(self, names: Iterable[str]) -> list[str]:
         """Names as they run of names as they are written: a host may have renamed some, otherwise in each session."""
         renamed = {written: ran for ran, written in self.block.written.items()}
@@ -272,7 +292,8 @@ class Passage:
 
     def trouble(self, error: Exception) -> None:
         """One warning instead of an error; the setting ``strict`` raises it."""
-        if self.settings.strict:
+        automatic = self.cell is not None and self.cell.min_s is not None
+        if self.settings.strict and not automatic:
             raise error
         self.set_aside.clear()
         self.result = Miss("")
@@ -282,7 +303,7 @@ class Passage:
             self.problem = str(error)
         else:
             self.problem = f"{type(error).__name__}: {error}"
-        if (self.name, self.problem) not in _warned:
+        if (self.name, self.problem) not in _warned and not automatic:  # nobody asked for that one: its line is enough
             _warned.add((self.name, self.problem))
             # Under `-W error` a warning must not cost the program its result: the line says it, and the log;
             # who wants an error sets `strict`.
@@ -299,10 +320,13 @@ class Passage:
         # Out of sight, so that afterwards it can be told whether this run bound them.
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
+        self.began = time.perf_counter()
         if self.built is None or self.problem or self.missed or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
         try:
+            assert self.upstream is not None
+            self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
             self.recorder = discovered.Recorder(
                 codes=self._codes(),
                 texts=self._texts(),
@@ -350,6 +374,8 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
+        if self.cell is not None and cells.was_quick(self.cell, self.started, self.began):
+            return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
             self.problem = f"the body raised {raised.__name__}"
@@ -373,13 +399,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
-        changed = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
-        if changed:
-            # A hit would lose the change. Restoring it into the same object is not there yet.
-            names = ", ".join(sorted(changed))
-            raise CodecError(
-                f"the body changes {names} in place, which a hit could not repeat; bind the result to a new name"
-            )
+        changed = self._changed()
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
@@ -397,6 +417,10 @@ class Passage:
             for name, written in zip(excluded, self._as_written(excluded), strict=True)
         )
         states, kept, unseeded = self._moved()
+        if self.cell is not None and self.cell.shows:
+            kept[cells.LAST] = cells.held(self.cell)
+        if changed:
+            kept[cache.CHANGES] = [change.made for change in changed]
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
@@ -412,6 +436,7 @@ class Passage:
             ),
             kept,
             unsaved=left_out,
+            changed=tuple(sorted({change.display for change in changed})),
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -429,9 +454,37 @@ class Passage:
             self.namespace.globals,
             texts,
             self.settings.redact,
+            self.walk,
+            [part for change in changed for part in change.contents],
         )
         self._tell_missed(manifest)
         return manifest
+
+    def _changed(self) -> list[changes.Change]:
+        """What the body changed in place.
+
+        Raises
+        ------
+        CodecError
+            When a hit could not repeat it.
+        """
+        assert self.built is not None and self.upstream is not None and self.walk is not None
+        found = list(self.walk.changes(self._bound_by_body))
+        names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        lost = self.walk.unexplained(names, found)
+        if lost:
+            raise CodecError(
+                f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "
+                "bind the result to a new name"
+            )
+        return found
+
+    def _bound_by_body(self, name: str, namespace: Mapping[str, object]) -> bool:
+        return (
+            namespace is self.namespace.globals
+            and (name in self.block.writes or name in self.block.deletes)
+            and not self.namespace.is_local(name)
+        )
 
     def _tell_missed(self, manifest: Manifest) -> None:
         """Say which names will be missed on a hit, so that there will be none."""
@@ -516,8 +569,11 @@ class Passage:
         # A block around this one depends on what this one would have read.
         declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
         discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)
+        changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        if self.cell is not None and self.cell.shows:
+            cells.hold(self.cell.constant, hit.kept[cells.LAST])
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
         return values
 
@@ -563,10 +619,22 @@ class Passage:
             untracked=tuple(c for c in manifest.untracked if c not in known) if saved and manifest is not None else (),
             differing=differing,
             # A worker that runs the main module again hits what its parent has: one line about that is enough.
-            quiet=self.settings.quiet or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN),
+            quiet=self.settings.quiet
+            or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN)
+            or self._is_old_news(),
             log_path=settings.log_path(self.settings),
         )
         emit(self.event)
+
+    def _is_old_news(self) -> bool:
+        """Whether the trouble is that of a cell that nobody named, which has told it before."""
+        cell = self.cell
+        return (
+            cell is not None
+            and cell.min_s is not None
+            and self.problem != ""
+            and not cells.is_news(cell.digest, self.problem)
+        )
 
     @property
     def store_path(self) -> str:
@@ -618,8 +686,12 @@ def _ran(frame: FrameType) -> tuple[earlier.Ran, ...]:
     return (*earlier.callers(frame), *earlier.cells(frame))
 
 
-def _locate(frame: FrameType) -> Located | None:
-    return locate(frame, lambda: hosts.source(frame))
+def _locate(frame: FrameType, cell: cells.Cell | None) -> Located | None:
+    """The statement that ``frame`` is entering: the one around a whole cell, or one that a person has written."""
+    if cell is not None:
+        return cells.located(cell, frame, hosts.source(frame))
+    around = cells.of(frame.f_code)
+    return locate(frame, lambda: hosts.source(frame), around.tree if around is not None else None)
 
 
 def place_of(frame: FrameType) -> Place:
@@ -628,7 +700,9 @@ def place_of(frame: FrameType) -> Place:
     return known[1] if known is not None else hosts.place(frame)
 
 
-def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Settings) -> Block:
+def examine(
+    frame: FrameType, entry: Entry, place: Place, chosen: settings.Settings, cell: cells.Cell | None = None
+) -> Block:
     """The block that ``frame`` is entering, from its source or, where there is none, from its code object.
 
     Raises
@@ -642,7 +716,7 @@ def examine(frame: FrameType, entry: Entry, place: Place, chosen: settings.Setti
         return known[2]
     block = index.recall(code, offset)
     if block is None:
-        located = _locate(frame)
+        located = _locate(frame, cell)
         block = analyse(located, code) if located is not None else bare_block(code, entry.offset)
         if located is not None and chosen.mode not in ("readonly", "frozen"):
             index.remember(code, offset, block)

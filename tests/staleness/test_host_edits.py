@@ -2027,7 +2027,7 @@ BLOCKS: dict[str, tuple[str, str, Any, Any, str, str]] = {
     "an environment variable": ('os.environ["LEVEL"]', "", "1", "2", "miss", "LEVEL"),
     "another environment variable": ('os.environ["SAME"]', "", "1", "1", "hit", ""),
     "a UI element's value": ("slider.value", "slider", 3, 4, "miss", "slider"),
-    "a UI element's label": ("labelled.value", "labelled", 3, 3, "hit", ""),
+    "a UI element's label": ("labelled.value", "labelled", 3, 3, "miss", "labelled"),
     "a state": ("get_state()", "get_state", 1, 2, "miss", "state"),
     "a connection": ('con.execute("select sum(n) from t").fetchone()[0]', "con", 1, 1, "hit", ""),
     "a connection whose cell was edited": ('con2.execute("select n from t").fetchone()[0]', "con2", 1, 2, "miss", "con2"),
@@ -2071,6 +2071,11 @@ def edit_page(folder: Path) -> None:
         server.run_all()
 
 
+def run_app(folder: Path) -> None:
+    with MarimoServer(folder, "run") as server:
+        server.run_all()
+
+
 def test_a_marimo_notebook_edited_on_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thirty edits at once between two runs as a script; the export, the page and the old file then find everything."""
     monkeypatch.setenv("SAME", "1")
@@ -2102,6 +2107,169 @@ def test_a_marimo_notebook_edited_on_disk(folder: Path, monkeypatch: pytest.Monk
     write_side(folder, 1)
     run("set back", 1, lambda: execute(folder, "notebook.py"), lambda name: ("hit", ""))
     assert not wrong, f"{len(wrong)} of {len(BLOCKS)}:\n" + json.dumps(wrong, indent=1)
+
+
+#: what an element is made with, before and after -> what a block reads of it, what it reads before and after
+ELEMENTS: dict[str, tuple[str, Any, Any]] = {
+    "mo.ui.slider(«0→1», 10, value=5)": ("e.start", 0, 1),
+    "mo.ui.slider(0, «10→11», value=5)": ("e.stop", 10, 11),
+    "mo.ui.slider(0, 10, step=«1→5», value=5)": ("e.step", 1, 5),
+    "mo.ui.slider(steps=[1, 5, «10→20»], value=5)": ("e.steps", [1, 5, 10], [1, 5, 20]),
+    "mo.ui.range_slider(0, «10→11», value=[1, 2])": ("e.stop", 10, 11),
+    "mo.ui.number(0, «10→11», value=5)": ("e.stop", 10, 11),
+    'mo.ui.dropdown({"a": 1, "b": «2→3»}, value="a")': ('e.options["b"]', 2, 3),
+    'mo.ui.dropdown({"a": 1, "b": 1}, value="«a→b»")': ("e.selected_key", "a", "b"),
+    'mo.ui.radio(["a", "«b→c»"], value="a")': ("list(e.options)", ["a", "b"], ["a", "c"]),
+    'mo.ui.multiselect(["a", "«b→c»"])': ("list(e.options)", ["a", "b"], ["a", "c"]),
+    'mo.ui.text(placeholder="«one→two»")': ('"one" in e.text', True, False),
+    'mo.ui.text_area(label="«one→two»")': ('"one" in e.text', True, False),
+    'mo.ui.code_editor("x", language="«python→sql»")': ('"python" in e.text', True, False),
+    'mo.ui.date(value="2026-01-02", start="«2026→2025»-01-01")': ("e.start.year", 2026, 2025),
+    'mo.ui.run_button(tooltip="«one→two»")': ('"one" in e.text', True, False),
+    'mo.ui.button(value=1, kind="«neutral→danger»")': ('"neutral" in e.text', True, False),
+    "mo.ui.checkbox(disabled=«True→False»)": ('"disabled=\'true" in e.text', True, False),
+    "mo.ui.array([mo.ui.slider(0, «3→4»)])": ("e[0].stop", 3, 4),
+    'mo.ui.dictionary({"q": mo.ui.slider(0, «3→4»)})': ('e["q"].stop', 3, 4),
+    'mo.md("{q} «one→two»").batch(q=mo.ui.slider(0, 3))': ('"one" in e.text', True, False),
+    'mo.md("{q}").batch(q=mo.ui.slider(0, «3→4»))': ('e["q"].stop', 3, 4),
+    "mo.ui.slider(0, «3→4»).form()": ("e.element.stop", 3, 4),
+    'mo.ui.slider(0, 3).form(submit_button_label="«one→two»")': ('"one" in e.text', True, False),
+    'mo.ui.tabs({"a": mo.md("x"), "b": mo.ui.slider(0, «3→4»)})': ("'3' in e.text.split('stop=')[1][:3]", True, False),
+    'mo.ui.table([{"n": 1}, {"n": «2→3»}])': ('e.data[1]["n"]', 2, 3),
+    'mo.ui.table(pd.DataFrame({"n": [1, «2→3»]}))': ('int(e.data["n"].sum())', 3, 4),
+    'mo.ui.data_editor([{"n": «2→3»}])': ('e.data[0]["n"]', 2, 3),
+    "mo.ui.file_browser(selection_mode=«'file'→'directory'»)": ("'directory' in e.text", False, True),
+}
+
+ELEMENT_NOTEBOOK = """\
+import marimo
+
+app = marimo.App()
+
+with app.setup:
+    import marimo as mo
+    import pandas as pd
+    from blockcache import cached_block
+    from told import tell
+CELLS
+
+@app.cell
+def _():
+    «→private = mo.ui.slider(0, 1)  # one element more, so that the others get other identities
+    »_e = mo.ui.slider(0, «3→4»)
+    with cached_block(name="in its own cell"):
+        own = _e.stop + 0
+    tell("in its own cell", own)
+    return
+
+
+if __name__ == "__main__":
+    app.run()
+"""
+
+
+def write_elements(folder: Path, number: int, extra: str = "") -> None:
+    cells = ""
+    for index, (made, (reads, *_)) in enumerate(ELEMENTS.items()):
+        block = f'    with cached_block(name="{index}"):\n        r{index} = (lambda e: {reads})(e{index})\n'
+        cells += f"\n\n@app.cell\ndef _():\n{extra}    e{index} = {made}\n    e{index}\n    return (e{index},)\n"
+        cells += f'\n\n@app.cell\ndef _(e{index}):\n{block}    tell("{index}", r{index})\n    return (r{index},)\n'
+    text = ELEMENT_NOTEBOOK.replace("CELLS", cells)
+    (folder / "notebook.py").write_text(EDIT.sub(lambda match: match[number], text))
+
+
+def test_marimo_elements_by_what_they_are_made_with(folder: Path) -> None:
+    """A block that reads an element's range, options, texts or data misses when they change, not when it is made again."""
+    (folder / "told.py").write_text(TOLD)
+    wrong: dict[str, list[str]] = {}
+
+    def run(title: str, number: int, host: Callable[[], object], outcome: str) -> None:
+        host()
+        events = {event["name"]: event for event in take_events(folder)}
+        values = values_told(folder)
+        wanted = {str(index): told[number] for index, told in enumerate(ELEMENTS.values())}
+        for name, value in (wanted | {"in its own cell": (3, 4)[number - 1]}).items():
+            made = list(ELEMENTS)[int(name)] if name.isdigit() else name
+            if name not in events:
+                wrong.setdefault(made, []).append(f"{title}: did not run")
+            elif values.get(name) != value:
+                served = "stale" if events[name]["outcome"] == "hit" else "wrong"
+                wrong.setdefault(made, []).append(f"{title}: {served}: {values.get(name)!r}, not {value!r}")
+            elif why := verdict(events[name], outcome, ""):
+                wrong.setdefault(made, []).append(f"{title}: {why}")
+
+    def script() -> None:
+        execute(folder, "notebook.py")
+
+    export = ("-m", "marimo", "-q", "export", "html", "notebook.py", "-o", "../notebook.html", "-f")
+    write_elements(folder, 1)
+    run("first run", 1, script, "saved")
+    run("made again", 1, script, "hit")
+    write_elements(folder, 2)
+    run("edited", 2, script, "miss")
+    run("exported", 2, lambda: execute(folder, *export), "hit")
+    run("on the page", 2, lambda: edit_page(folder), "hit")
+    write_elements(folder, 1, extra="    _other = mo.ui.slider(0, 1)\n")
+    run("set back, with other identities", 1, lambda: edit_page(folder), "hit")
+    run("as an app", 1, lambda: run_app(folder), "hit")
+    assert not wrong, f"{len(wrong)} of {len(ELEMENTS) + 1}:\n" + json.dumps(wrong, indent=1)
+
+
+SHOWN = """\
+import marimo
+
+app = marimo.App()
+
+with app.setup:
+    import marimo as mo
+    from blockcache import cached_block
+
+
+@app.cell
+def _():
+    slider = mo.ui.slider(0, 3)
+    shown = mo.vstack([mo.md("text"), slider])
+    plain = mo.md("text")
+    return (slider, shown, plain)
+
+
+@app.cell
+def _(slider):
+    with cached_block(name="element"):
+        made = mo.ui.slider(0, slider.stop)
+    return
+
+
+@app.cell
+def _(shown):
+    with cached_block(name="markup"):
+        page = mo.vstack([shown, shown])
+    return
+
+
+@app.cell
+def _(plain):
+    with cached_block(name="text"):
+        text = mo.vstack([plain, plain])
+    return
+
+
+if __name__ == "__main__":
+    app.run()
+"""
+
+
+def test_what_shows_marimo_elements_is_not_saved(folder: Path) -> None:
+    """An element or markup of one would be restored with numbers of another session; other markup is saved."""
+    (folder / "notebook.py").write_text(SHOWN)
+    for outcome in ("saved", "hit"):
+        edit_page(folder)
+        events = {event["name"]: event for event in take_events(folder)}
+        assert not verdict(events.pop("text"), outcome, "")
+        assert {name: (event["outcome"], "of the page" in event["problem"]) for name, event in events.items()} == {
+            "element": ("miss", True),
+            "markup": ("miss", True),
+        }, events
 
 
 PRIVATE = """\

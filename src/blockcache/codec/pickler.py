@@ -27,6 +27,7 @@ from blockcache.codec import rebuild
 from blockcache.codec.constants import Constants, Place, state_text
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import reducer_for
+from blockcache.codec.upstream import memo_of
 
 Label = Callable[[object], str | None]
 
@@ -77,6 +78,8 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         # No reference from here back to the pickler: a cycle would keep the outputs alive until a collection.
         super().__init__(types.SimpleNamespace(write=write), protocol=5, buffer_callback=collector.take)
+        if collector.upstream:
+            self.memo = memo_of(collector.upstream)
         self._collector = collector
         self._label = label
         self._globals = module_globals

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from blockcache.codec.regions import Slice
+from blockcache.codec.regions import Collector, Slice
+from blockcache.codec.upstream import preamble
 from blockcache.errors import CodecError
 
 Buffer = bytes | bytearray | memoryview
@@ -51,6 +52,9 @@ def encode(
     label: Callable[[object], str | None],
     module_globals: Mapping[str, object],
     is_library: Callable[[ModuleType], bool],
+    upstream: Sequence[object] = (),
+    address: Callable[[int], object] = repr,
+    contents: Iterable[object] = (),
 ) -> Encoded:
     """Pickle all ``values`` together, so that what is shared between them stays shared.
 
@@ -67,6 +71,12 @@ def encode(
     is_library
         Whether a module is of an installed library or of the standard library. Objects that such a
         module compares with ``is`` are saved by their place in it.
+    upstream
+        Objects that a hit has already: they are saved as the way to them. None among them is nobody.
+    address
+        The way to an upstream object, by its place among them; plain values.
+    contents
+        What is saved by its elements although its memory is that of an upstream object.
 
     Raises
     ------
@@ -79,17 +89,20 @@ def encode(
     """
     # cloudpickle takes longer to import than most hits take, and only a save needs it.
     from blockcache.codec.pickler import OutputPickler
-    from blockcache.codec.regions import Collector
 
     outputs = dict(values)
     stream: list[Any] = []
-    collector = Collector(outputs)
+    collector = Collector(outputs, upstream, contents)
     pickler = OutputPickler(stream.append, collector, label, module_globals, is_library)
     try:
         pickler.dump(outputs)
     except Exception as error:
-        raise _refusal(outputs, error, label, module_globals, is_library) from error
+        raise _refusal(
+            outputs, error, lambda: Collector(outputs, upstream, contents), label, module_globals, is_library
+        ) from error
     regions, slices = collector.regions()
+    if upstream:
+        stream.insert(0, preamble(stream, len(upstream), address))
     pieces = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
     return Encoded(pieces, regions, slices, (pickler, collector))
 
@@ -97,6 +110,7 @@ def encode(
 def _refusal(
     outputs: Mapping[str, object],
     whole: Exception,
+    collector: Callable[[], Collector],
     label: Callable[[object], str | None],
     module_globals: Mapping[str, object],
     is_library: Callable[[ModuleType], bool],
@@ -104,11 +118,10 @@ def _refusal(
     """Try each variable alone, keeping nothing, to name all culprits at once."""
     from blockcache.codec.culprits import culprit
     from blockcache.codec.pickler import OutputPickler
-    from blockcache.codec.regions import Collector
 
     def trouble(value: object) -> str:
         try:
-            OutputPickler(_forget, Collector(outputs), label, module_globals, is_library).dump(value)
+            OutputPickler(_forget, collector(), label, module_globals, is_library).dump(value)
         except Exception as error:
             return _reason(error) or type(error).__name__
         return ""
@@ -170,14 +183,23 @@ class _Unpickler(pickle.Unpickler):
         buffers: Sequence[memoryview],
         resolve: Callable[[str], object],
         module_globals: dict[str, object],
+        find: Callable[[Any], object],
     ) -> None:
         super().__init__(_Reader(stream), buffers=buffers)  # type: ignore[arg-type]
+        self._find = find
         self._live = {"resolve_label": resolve, "home_namespace": lambda: module_globals}
+
+    def persistent_load(self, way: bytes) -> Any:
+        return self._find(pickle.loads(way))
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "blockcache.codec.rebuild" and name in self._live:
             return self._live[name]
         return super().find_class(module, name)
+
+
+def _nowhere(way: object) -> object:
+    raise CodecError(f"no upstream objects are known, so none is at {way!r}")
 
 
 def decode(
@@ -186,6 +208,7 @@ def decode(
     *,
     resolve: Callable[[str], object],
     module_globals: dict[str, object],
+    find: Callable[[Any], object] = _nowhere,
 ) -> dict[str, object]:
     """The outputs that were encoded, in the memory of ``buffers``.
 
@@ -199,6 +222,8 @@ def decode(
         The live upstream definition of a label.
     module_globals
         The live namespace of the block's module.
+    find
+        The live upstream object that a way leads to.
 
     Raises
     ------
@@ -210,7 +235,7 @@ def decode(
     A pickle can run any code: decode only what a trusted store gave.
     """
     try:
-        values = _Unpickler(memoryview(stream).cast("B"), buffers, resolve, module_globals).load()
+        values = _Unpickler(memoryview(stream).cast("B"), buffers, resolve, module_globals, find).load()
     except Exception as error:
         raise CodecError(f"cannot restore the values: {type(error).__name__}: {error}") from error
     if type(values) is not dict:

@@ -8,7 +8,7 @@ restore. Equal but separate buffers stay separate.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 #: Buffers below this stay inside the pickle stream, unless a reducer wants them outside.
@@ -42,10 +42,18 @@ class Collector:
     private
         Arrays, by ``id``, whose memory must not be shared with others after a restore
         (a library that copies on write keeps its own record of who shares what).
+    upstream
+        Objects that a hit has already: memory within theirs is theirs.
+    contents
+        By ``id``: what is saved by its elements although its memory is an upstream object's.
     """
 
-    def __init__(self, values: Mapping[str, object]) -> None:
+    def __init__(
+        self, values: Mapping[str, object], upstream: Sequence[object] = (), contents: Iterable[object] = ()
+    ) -> None:
         self.values = values
+        self.upstream = upstream
+        self.contents = {id(value): value for value in contents}
         self.private: dict[int, object] = {}
         self._raws: list[_Raw] = []
         self._chosen: dict[int, tuple[pickle.PickleBuffer, int | None]] = {}

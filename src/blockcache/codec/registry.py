@@ -20,6 +20,7 @@ from blockcache.codec.regions import Collector
 Reducer = Callable[[Any, Collector], Any]
 
 _ROOMS = {
+    "marimo": "blockcache.types.marimo_codec",
     "numpy": "blockcache.types.numpy_codec",
     "pandas": "blockcache.types.pandas_codec",
     "polars": "blockcache.types.polars_codec",

@@ -69,11 +69,18 @@ def description_for(kind: type) -> Describe | None:
     return found
 
 
+def rule_in(kind: type, table: str) -> Any:
+    """What the library of exactly this class says of it in a table of its room; None where it says nothing."""
+    room = LIBRARIES.get(str(kind.__module__).partition(".")[0])
+    if room is None:
+        return None
+    rules: Mapping[str, Any] = getattr(sys.modules.get(room) or import_module(room), table, {})
+    return rules.get(kind.__qualname__)
+
+
 def _find(kind: type, table: str) -> Any:
     for base in kind.__mro__:
-        room = LIBRARIES.get(str(base.__module__).partition(".")[0])
-        if room is not None:
-            rules: Mapping[str, Any] = getattr(sys.modules.get(room) or import_module(room), table)
-            if base.__qualname__ in rules:
-                return rules[base.__qualname__]
+        found = rule_in(base, table)
+        if found is not None:
+            return found
     return None

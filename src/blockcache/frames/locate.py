@@ -86,7 +86,9 @@ class Located(NamedTuple):
 _located: dict[tuple[int, int], tuple[CodeType, Located | None]] = {}
 
 
-def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> Located | None:
+def locate(
+    frame: FrameType, source: str | Callable[[], str | None] | None, tree: ast.Module | None = None
+) -> Located | None:
     """The `with` statement that ``frame`` is entering; None when it cannot be told for certain.
 
     Parameters
@@ -96,6 +98,8 @@ def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> L
     source
         Text that the code was compiled from, as far as the host knows, or a function that
         returns it; it is asked once for a code object.
+    tree
+        What was compiled, where that is not what the text says.
     """
     code, offset = frame.f_code, frame.f_lasti
     known = _located.get((id(code), offset))
@@ -105,13 +109,19 @@ def locate(frame: FrameType, source: str | Callable[[], str | None] | None) -> L
     if text is None:
         return None
     try:
-        found = with_deep_recursion(lambda: _find(code, offset, text, *_by_executing(frame, text)))
+        known_as = (tree, None) if tree is not None else _by_executing(frame, text)
+        found = with_deep_recursion(lambda: _find(code, offset, text, *known_as))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         found = None
     if len(_located) >= _KEPT:
         _located.clear()
     _located[id(code), offset] = code, found
     return found
+
+
+def confirmed(code: CodeType, node: ast.With) -> dict[str, str] | None:
+    """The names that the host has renamed in a `with` statement of a module, if it is what ``code`` runs; else None."""
+    return with_deep_recursion(lambda: _verified(code, node, node, nested=False))
 
 
 @lru_cache(maxsize=8)

@@ -85,6 +85,12 @@ def turn() -> int:
     return room.turn() if room is not None else 0
 
 
+def keeps(namespace: dict[str, object], name: str) -> bool:
+    """Whether a notebook itself binds a name in this namespace, as it goes: its history of inputs and outputs."""
+    room = sys.modules.get("blockcache.hosts.ipython")
+    return room is not None and bool(room.keeps(namespace, name))
+
+
 def executed(frame: types.FrameType) -> list[Ran] | None:
     """The cells that ran before the code of ``frame``, in order, its own last; None where a file is all that runs.
 

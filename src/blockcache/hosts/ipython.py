@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import types
 from typing import Any
 
 from IPython import get_ipython
+from IPython.core.error import UsageError
 
+from blockcache import cells
 from blockcache.hosts import Afterwards, Place, Ran, source
 
 
@@ -25,12 +28,24 @@ def place(frame: types.FrameType) -> Place | None:
     return Place("ipython", f"{os.path.basename(notebook)} {cell}" if known else cell, folder)
 
 
+__all__ = ["UsageError", "executed", "hands_on", "keeps", "place", "plain", "turn", "understood"]
+
+#: What a kernel binds as it goes: what cells were, and what they gave.
+_HISTORY = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|In|Out|_ih|_oh|_dh")
+
+
+def keeps(namespace: dict[str, object], name: str) -> bool:
+    """Whether the kernel binds a name of the notebook as it goes."""
+    shell = get_ipython()
+    return shell is not None and shell.user_ns is namespace and _HISTORY.fullmatch(name) is not None
+
+
 #: Magics that run their text as Python in the notebook's namespace.
-_RUN_THEIR_CELL = frozenset({"time", "capture", "prun"})
+_RUN_THEIR_CELL = frozenset({"time", "capture", "prun", "cached_block"})
 #: Magics that run nothing which a name of the notebook could depend on.
 _HARMLESS = frozenset(
-    """alias autoreload bash config colors debug html javascript js latex load_ext ls lsmagic markdown matplotlib pip
-    conda mamba uv precision pdb pwd sh svg system unload_ext who whos writefile xmode""".split()  # noqa: SIM905
+    """alias autoreload bash blockcache config colors debug html javascript js latex load_ext ls lsmagic markdown
+    matplotlib pip conda mamba uv precision pdb pwd sh svg system unload_ext who whos writefile xmode""".split()  # noqa: SIM905
 )
 
 
@@ -49,9 +64,11 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
     current = len(texts) - 1  # the counter is one ahead in some versions
     # Older versions do not keep which cells raised; then any of them may have stopped half-way.
     failed = getattr(shell.history_manager, "exceptions", None)
+    running = cells.of(frame.f_code)
     return [
         Ran(
-            plain(shell, text),
+            # A cell that runs as a block is not what its text says.
+            ast.unparse(running.tree) if number == current and running is not None else plain(shell, text),
             f"cell [{number}]",
             certain=failed is not None and number not in failed,
             current=number == current,
@@ -68,10 +85,17 @@ def afterwards(frame: types.FrameType) -> Afterwards | None:
         return None
     try:
         others = [(cell.file, _compiled(ast.parse(cell.text))) for cell in ran if cell.text != ran[-1].text]
-        text = source(frame)
+        running, text = cells.of(frame.f_code), source(frame)
         # A cell is compiled statement by statement, and what a magic runs as a whole but for its last expression.
-        body = ast.parse(text if text is not None else ran[-1].text).body
-        done = [n for n in body if n.lineno <= frame.f_lineno] if text is not None else body[:-1]
+        if running is not None:
+            body = running.tree.body
+            done = body[: body.index(running.block) + 1]
+        elif text is not None:
+            body = ast.parse(text).body
+            done = [n for n in body if n.lineno <= frame.f_lineno]
+        else:
+            body = ast.parse(ran[-1].text).body
+            done = body[:-1]
         earlier, rest = (_compiled(ast.Module(part, [])) for part in (done, body[len(done) :]))
         return Afterwards((earlier,), (rest,), tuple(others))
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -116,3 +140,53 @@ def _magic(node: ast.stmt) -> tuple[str, str] | None:
     if not texts or len(texts) != len(call.args) or texts[0] not in _RUN_THEIR_CELL | _HARMLESS:
         return None
     return texts[0], texts[-1]
+
+
+def hands_on(tree: ast.Module) -> bool:
+    """Whether a cell is nothing but a magic that runs the rest of it as a cell (`%%time`)."""
+    match tree.body:
+        case [ast.Expr(ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), "run_cell_magic"), arguments))]:
+            return bool(arguments) and isinstance(arguments[0], ast.Constant) and arguments[0].value in _RUN_THEIR_CELL
+    return False
+
+
+def understood(shell: Any, tree: ast.Module) -> tuple[list[ast.stmt], str]:
+    """The statements of a cell, what `%time` runs in its place; and, in one clause, what else is no plain Python."""
+    body: list[ast.stmt] = []
+    for node in tree.body:
+        match node:
+            case ast.Expr(
+                ast.Call(
+                    ast.Attribute(ast.Call(ast.Name("get_ipython")), "run_line_magic"),
+                    [ast.Constant("time"), ast.Constant(str(text))],
+                )
+            ) if text and not text.startswith("-"):
+                body += _timed(shell, node, text)
+            case _:
+                body.append(node)
+    for part in (n for s in body for n in ast.walk(s)):
+        match part:
+            case ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), method)):
+                return body, f"line {part.lineno}: {_spoken(part, method)}"
+    return body, ""
+
+
+def _timed(shell: Any, node: ast.stmt, text: str) -> list[ast.stmt]:
+    """What `%time` runs, at its place."""
+    try:
+        inner: list[ast.stmt] = ast.parse(shell.transform_cell(text)).body
+    except SyntaxError:  # the magic will say so
+        return [node]
+    for part in (n for s in inner for n in ast.walk(s) if hasattr(n, "lineno")):
+        ast.copy_location(part, node)
+    return inner
+
+
+def _spoken(call: ast.Call, method: str) -> str:
+    """Why a call of the shell cannot be part of a block."""
+    if method in ("system", "getoutput"):
+        return "what the shell command (`!`) reads and changes is not seen"
+    first = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else ""
+    if method in ("run_line_magic", "run_cell_magic") and isinstance(first, str) and first:
+        return f"what `%{first}` does is not seen"
+    return "what the notebook's shell does is not seen"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import xxhash
 
 from blockcache.fingerprint.registry import As, Refused, digest
+from blockcache.inplace import FIXED, Layer
 
 _COPIED_AT_ONCE_BYTES = 4 << 20
 
@@ -105,6 +107,45 @@ FINGERPRINT = {
     "generic": _scalar,
     "dtype": _dtype,
     "ufunc": _ufunc,
+}
+
+
+def _elements(array: Any) -> Any:
+    return array.copy() if array.dtype.hasobject else array.view(np.ndarray)
+
+
+def _fits(array: Any, contents: Any) -> bool:
+    return bool(array.shape == contents.shape and array.dtype == contents.dtype and array.flags.writeable)
+
+
+def _put_masked(array: Any, contents: tuple[Any, Any]) -> None:
+    array.data[...], array.mask = contents
+
+
+def _objects(array: Any) -> Iterable[tuple[tuple[str, int], object]]:
+    return ((("at", i), item) for i, item in enumerate(array.flat)) if array.dtype.hasobject else ()
+
+
+def _put_legacy(generator: Any, state: Any) -> None:
+    generator.set_state(state)
+
+
+def _put_bits(generator: Any, state: Any) -> None:
+    generator.bit_generator.state = state
+
+
+def _put_state(bits: Any, state: Any) -> None:
+    bits.state = state
+
+
+IN_PLACE = {
+    "ndarray": Layer("elements", _elements, _objects, put=np.copyto, ready=_fits),
+    "MaskedArray": Layer("elements", lambda a: (a.data.view(np.ndarray), np.ma.getmaskarray(a)), put=_put_masked),
+    "RandomState": Layer("state", lambda g: g.get_state(legacy=False), put=_put_legacy),
+    "Generator": Layer("state", lambda g: g.bit_generator.state, put=_put_bits),
+    "BitGenerator": Layer("state", lambda b: b.state, put=_put_state),
+    "generic": FIXED,
+    "dtype": FIXED,
 }
 
 DESCRIBE = {"ndarray": _describe_array, "generic": lambda value: f"{type(value).__name__} {value!s:.40}"}

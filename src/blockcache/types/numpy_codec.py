@@ -89,7 +89,41 @@ def _within_output(low: int, high: int, collector: Collector) -> bool:
 
 
 def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
-    return (np.ndarray, _memory(array, collector)) if _is_plain(array) else NotImplemented
+    if not _is_plain(array):
+        return NotImplemented
+    if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
+        low, high = _bounds(array)
+        owner = _owner(low, high, collector)
+        if owner is not None:
+            offset = array.__array_interface__["data"][0] - _bounds(owner)[0]
+            return make_view, (owner, array.shape, array.dtype, offset, array.strides, bool(array.flags.writeable))
+    return np.ndarray, _memory(array, collector)
+
+
+def _owner(low: int, high: int, collector: Collector) -> np.ndarray[Any, Any] | None:
+    """The upstream array whose memory holds these bytes."""
+    for value in collector.upstream:
+        if isinstance(value, np.ndarray) and _is_plain(value) and value.flags.forc:
+            first, last = _bounds(value)
+            if first <= low and high <= last:
+                return value
+    return None
+
+
+def make_view(
+    owner: np.ndarray[Any, Any],
+    shape: tuple[int, ...],
+    dtype: Any,
+    offset: int,
+    strides: tuple[int, ...],
+    writeable: bool,
+) -> np.ndarray[Any, Any]:
+    """A view of an upstream array."""
+    memory = owner if owner.flags.c_contiguous else owner.T
+    array: np.ndarray[Any, Any] = np.ndarray(shape, dtype, memory, offset, strides)
+    if not writeable:
+        array.flags.writeable = False
+    return array
 
 
 def _reduce_subclass(array: np.ndarray[Any, Any], collector: Collector) -> Any:

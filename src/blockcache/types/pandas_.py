@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from blockcache.inplace import FIXED, Layer
 
 
 def _frame(value: Any) -> object:
@@ -125,4 +128,40 @@ DESCRIBE = {
     "Series": _describe_series,
     "Index": _describe_series,
     "MultiIndex": lambda value: f"MultiIndex of {len(value):,}",
+}
+
+
+def _whole(value: Any) -> tuple[Any, list[Any]]:
+    return value.copy(deep=False), list(value._mgr.axes)
+
+
+def _axes(value: Any) -> Iterable[tuple[tuple[str, str], object]]:
+    names = ("index", "columns") if value.ndim > 1 else ("index",)
+    return ((("attribute of", name), getattr(value, name)) for name in names)
+
+
+def _put_whole(value: Any, contents: tuple[Any, list[Any]]) -> None:
+    copy, axes = contents
+    value._update_inplace(copy)
+    value._mgr.axes = axes  # the very objects, which pandas would copy
+    value.attrs = copy.attrs
+    value.flags.allows_duplicate_labels = copy.flags.allows_duplicate_labels
+    for name in value._metadata:
+        object.__setattr__(value, name, getattr(copy, name, None))
+
+
+def _put_names(index: Any, names: list[object]) -> None:
+    index.names = names
+
+
+#: Another object over the same memory is what is saved of a frame: it is not the frame that the entry refers to.
+_WHOLE = Layer("whole", _whole, _axes, put=_put_whole)
+
+IN_PLACE = {
+    "DataFrame": _WHOLE,
+    "Series": _WHOLE,
+    "Index": Layer("names", lambda index: list(index.names), put=_put_names),
+    "MultiIndex": Layer("names", lambda index: list(index.names), put=_put_names),
+    "Timestamp": FIXED,
+    "Timedelta": FIXED,
 }

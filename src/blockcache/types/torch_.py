@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from blockcache.fingerprint.registry import Refused, digest
+from blockcache.inplace import FIXED, Layer
 
 
 def _tensor(value: Any) -> object:
@@ -58,6 +59,34 @@ FINGERPRINT = {
     "device": _by_text,
     "layout": _by_text,
     "memory_format": _by_text,
+}
+
+
+def _contents(tensor: Any) -> tuple[Any, Any, bool]:
+    return tensor.detach().clone(), tensor.grad if tensor.is_leaf else None, tensor.requires_grad
+
+
+def _put_tensor(tensor: Any, contents: tuple[Any, Any, bool]) -> None:
+    data, gradient, required = contents
+    with torch.no_grad():
+        if tensor.shape == data.shape and tensor.dtype == data.dtype:
+            tensor.data.copy_(data)  # views of it see the change
+        else:
+            tensor.data = data
+    tensor.grad = gradient
+    if tensor.is_leaf:
+        tensor.requires_grad_(required)
+
+
+IN_PLACE = {
+    "Tensor": Layer(
+        "data", lambda t: (t.detach().clone(), t.grad if t.is_leaf else None, t.requires_grad), put=_put_tensor
+    ),
+    "Generator": Layer("state", lambda generator: generator.get_state(), put=lambda g, state: g.set_state(state)),
+    "dtype": FIXED,
+    "device": FIXED,
+    "layout": FIXED,
+    "memory_format": FIXED,
 }
 
 DESCRIBE = {
