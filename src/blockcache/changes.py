@@ -148,8 +148,8 @@ class Walk:
     def _look(self, layer: Layer, value: object) -> object:
         if not layer.watched:
             return None
-        if layer.held is not None:
-            found = layer.held(value)
+        found = layer.held(value)
+        if found is not None:
             return found if PLAIN.keys() >= set(map(type, found)) else [*map(_hold, found)]
         try:
             return fingerprint(value, self._label, ignored=self._ignored)
@@ -267,10 +267,9 @@ class Walk:
         return [n for n in names if not any(_is_part(n, d) or _is_part(d, n) for d in displays)]
 
     def _same(self, layer: Layer, value: object, look: object) -> bool:
-        if layer.held is None:
-            return self._look(layer, value) == look
-        assert isinstance(look, list)
         now = layer.held(value)
+        if now is None or not isinstance(look, list):
+            return self._look(layer, value) == look
         return len(now) == len(look) and all(_held(h) is n for h, n in zip(look, now, strict=True))
 
     def _rebound(

@@ -46,7 +46,7 @@ class Layer:
     name: str
     contents: Callable[[Any], Any]
     parts: Callable[[Any], Iterable[tuple[Step, object]]] = lambda _: ()
-    held: Callable[[Any], list[object]] | None = None
+    held: Callable[[Any], list[object] | None] = lambda _: None
     put: Callable[[Any, Any], None] | None = None
     ready: Callable[[Any, Any], bool] = lambda _obj, _contents: True
     watched: bool = True

@@ -123,7 +123,11 @@ def _put_masked(array: Any, contents: tuple[Any, Any]) -> None:
 
 
 def _objects(array: Any) -> Iterable[tuple[tuple[str, int], object]]:
-    return ((("at", i), item) for i, item in enumerate(array.flat)) if array.dtype.hasobject else ()
+    return ((("at", i), item) for i, item in enumerate(array.flat)) if _held(array) is not None else ()
+
+
+def _held(array: Any) -> list[object] | None:
+    return list(array.flat) if array.dtype.hasobject and array.dtype.names is None else None
 
 
 def _put_legacy(generator: Any, state: Any) -> None:
@@ -139,7 +143,7 @@ def _put_state(bits: Any, state: Any) -> None:
 
 
 IN_PLACE = {
-    "ndarray": Layer("elements", _elements, _objects, put=np.copyto, ready=_fits),
+    "ndarray": Layer("elements", _elements, _objects, _held, np.copyto, _fits),
     "MaskedArray": Layer("elements", lambda a: (a.data.view(np.ndarray), np.ma.getmaskarray(a)), put=_put_masked),
     "RandomState": Layer("state", lambda g: g.get_state(legacy=False), put=_put_legacy),
     "Generator": Layer("state", lambda g: g.bit_generator.state, put=_put_bits),
