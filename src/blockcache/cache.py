@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from blockcache import changes, discovered, generators
-from blockcache.codec import decode, encode
+from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
@@ -319,11 +319,13 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    prove: Callable[[Any], object] | None = None,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
     Upstream objects of ``walk`` are saved as the way to them, but for ``contents``.
-    A value that cannot be saved is left out, and named in the manifest.
+    A value that cannot be saved is left out, and named in the manifest. With ``prove``, which finds upstream objects as
+    :func:`lookup` does, one that cannot be made again is left out too.
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
 
     Raises
@@ -342,6 +344,11 @@ def save(
         address=walk.address if walk is not None else repr,
         contents=contents,
     )
+    if prove is not None:
+        decode_now = functools.partial(
+            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
+        )
+        results = _without(results, _unmakable(results.values, encode_now, decode_now))
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
@@ -377,6 +384,23 @@ def save(
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
     return manifest
+
+
+def _unmakable(
+    values: Mapping[str, object], encode_now: Callable[..., Encoded], decode_now: Callable[..., object]
+) -> dict[str, str]:
+    """Values that can be saved and not be made again, with the reason."""
+    found = {}
+    for name, value in values.items():
+        try:
+            encoded = encode_now({name: value})
+        except CodecError:
+            continue  # it will be found out
+        try:
+            decode_now(b"".join(encoded.stream), encoded.buffers)
+        except CodecError as error:
+            found[name] = str(error)
+    return found
 
 
 def _without(results: Results, refused: Mapping[str, str]) -> Results:

@@ -97,6 +97,8 @@ class Passage:
         The skip of the body, on a hit.
     missed
         There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
+    unusable
+        There is an entry, and its values could not be made again.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Passage:
     problem: str = ""
     skip: Skip | None = None
     missed: bool = False
+    unusable: bool = False
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
@@ -228,6 +231,7 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+            self.unusable = isinstance(error, CodecError)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
             # Saved by a `with` statement, which drops that value.
@@ -456,6 +460,7 @@ class Passage:
             self.settings.redact,
             self.walk,
             [part for change in changed for part in change.contents],
+            self._upstream_object if self.unusable else None,
         )
         self._tell_missed(manifest)
         return manifest
