@@ -698,3 +698,56 @@ def test_plain_cold_warm(project, text):
         name = "both" if "both" in text else "bad" if "bad" in text else "big"
         assert re.match(rf"{name} (\(.*?\) )?is read after the block \(", event["reason"]), event
         assert not event["saved"] and not event["problem"], event
+
+
+NESTED = """
+with cached_block("outer"):
+    with cached_block("inner"):
+        bad = made()
+        n = 1
+    m = n + 1  # first
+print(n, m)
+"""
+
+
+def test_what_an_inner_block_did_not_give_back_the_outer_one_lacks_too(project):
+    """The inner entry served the outer body; then a statement after both reads the name."""
+    project.write(main=HEAD + NESTED)
+    project.run()
+    project.write(main=HEAD + NESTED.replace("+ 1  # first", "+ 2  # second"))
+    assert [project.run().outcomes for _ in range(2)] == [["hit", "miss"], ["hit"]]
+    project.write(main=HEAD + NESTED.replace("+ 1  # first", "+ 2  # second") + "tell(bad)\n")
+    ran = project.run()
+    assert ran.stdout == "1 3\nConnection\n" and ran.outcomes == ["miss", "miss"], ran.stderr
+
+
+def test_the_program_as_it_stands_now(project):
+    """A statement added after the block, by name or in a helper, makes the body run; taken away again, it hits."""
+    body = "with cached_block('b'):\n    bad = made()\n    n = 1\nprint(n)\n"
+    helper = "def close():\n    bad.close()\n"
+    outcomes = []
+    for text in (body, body, body + "bad.close()\n", body, helper + body, body):
+        project.write(main=HEAD + text)
+        outcomes += project.run().outcomes
+    assert outcomes == ["miss", "hit", "miss", "hit", "miss", "hit"]
+
+
+def test_exclude_takes_names_that_the_block_binds(project):
+    """Anything else is an error before the body runs."""
+    for wrong, said in (("[3]", "takes names"), ("'a b'", "takes names"), ("['nme']", "binds no 'nme'")):
+        project.write(main=f"{HEAD}with cached_block('b', exclude={wrong}):\n    name = 1\n    print('ran')\n")
+        ran = project.run(check=False)
+        assert ran.code and "exclude=" in ran.stderr and said in ran.stderr and not ran.stdout
+
+
+def test_an_excluded_name_that_is_wanted_after_all_is_saved(project):
+    """Without ``exclude=`` the entry that lacks the name does not answer where it is read, and is made again."""
+    text = HEAD + "with cached_block('b'{}):\n    big = [1, 2]\n    n = 2\nprint(n)\n{}"
+    outcomes = []
+    for options, after in ((", exclude='big'", ""), ("", ""), ("", "print(big)\n"), ("", "print(big)\n")):
+        project.write(main=text.format(options, after))
+        outcomes += project.run().outcomes
+    assert outcomes == ["miss", "hit", "miss", "hit"]
+    project.write(main=text.format(", exclude='big'", "print(big)\n"))
+    ran = project.run()
+    assert ran.outcomes == ["miss"] and ran.stdout == "2\n[1, 2]\n"
