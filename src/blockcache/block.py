@@ -87,7 +87,8 @@ class cached_block:
     Raises
     ------
     CacheError
-        When an argument is none that it can be; names the argument and what it can be.
+        When an argument is none that it can be; names the argument and what it can be. On entering, when ``exclude``
+        names what the body does not bind.
     BlockError
         On entering, when the body contains what a skip cannot honour (``return``, ``yield``, a
         ``break`` out of the block, ...): before the body starts, on a first run too.
@@ -167,6 +168,7 @@ class cached_block:
             passage.examine(frame, entry, place, chosen, self.cell),
             self.cell,
         )
+        run.check_excluded()
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
         return run

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from blockcache import changes, discovered, generators, outputs
-from blockcache.codec import decode, encode
+from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
@@ -391,12 +391,14 @@ def save(
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
     made: outputs.Made | None = None,
+    prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
     share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
+    A value that cannot be saved is left out, and named in the manifest. With ``prove``, which finds upstream objects as
+    :func:`lookup` does, one that cannot be made again is left out too. Upstream objects of ``walk`` are saved as the
     way to them, but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
@@ -419,6 +421,11 @@ def save(
         address=address,
         contents=contents,
     )
+    if prove is not None:
+        decode_now = functools.partial(
+            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
+        )
+        results = _without(results, _unmakable(results.values, encode_now, decode_now))
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
@@ -461,6 +468,23 @@ def save(
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
         _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
     return manifest
+
+
+def _unmakable(
+    values: Mapping[str, object], encode_now: Callable[..., Encoded], decode_now: Callable[..., object]
+) -> dict[str, str]:
+    """Values that can be saved and not be made again, with the reason."""
+    found = {}
+    for name, value in values.items():
+        try:
+            encoded = encode_now({name: value})
+        except CodecError:
+            continue  # it will be found out
+        try:
+            decode_now(b"".join(encoded.stream), encoded.buffers)
+        except CodecError as error:
+            found[name] = str(error)
+    return found
 
 
 def _without(results: Results, refused: Mapping[str, str]) -> Results:

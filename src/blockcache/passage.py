@@ -61,6 +61,8 @@ _examined: dict[tuple[int, int], tuple[CodeType, Place, Block]] = {}
 _bound_by: dict[tuple[int, str], dict[str, int]] = {}
 # (key, turn) of passages with a value without content that came as a parameter.
 _passed: set[tuple[str, int]] = set()
+# By id of the frame, for each of its passages whose body runs: names that a block inside did not give back.
+_lacking: dict[int, list[dict[str, Unsaved]]] = {}
 _stores: dict[str, Store] = {}
 _warned: set[tuple[str, str]] = set()
 
@@ -102,10 +104,14 @@ class Passage:
         What went wrong, in one clause.
     skip
         The skip of the body, on a hit.
+    lacking
+        What a block inside this one did not give back.
     missed
         There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
     produces, staged
         The declared places for output files, if any; on a hit, what will be put into them.
+    unusable
+        There is an entry, and its values could not be made again.
     """
 
     name: str
@@ -126,7 +132,9 @@ class Passage:
     result: Lookup = field(default_factory=lambda: Miss(""))
     problem: str = ""
     skip: Skip | None = None
+    lacking: dict[str, Unsaved] = field(default_factory=dict)
     missed: bool = False
+    unusable: bool = False
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
@@ -140,6 +148,12 @@ class Passage:
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"
+
+    def check_excluded(self) -> None:
+        """Raise `CacheError` for a name of ``exclude=`` that the body does not bind."""
+        unknown = self.options.excluded.difference(self._as_written(self.block.writes))
+        if unknown:
+            raise CacheError(f"exclude={min(unknown)!r}: the block binds no {min(unknown)!r}")
 
     # -- looking up ------------------------------------------------------------------------
 
@@ -249,6 +263,7 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+            self.unusable = isinstance(error, CodecError)
         if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept.get(capture.OUTPUT, ()))):
             self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
@@ -282,7 +297,25 @@ class Passage:
         (name,) = self._as_run([row.name])
         if self.place.host == "ipython" and self.cell is not None and cells.must_give(self.cell, name):
             return "cells that come later"
-        return unsaved.reader(self.frame, self.entry, name, vouched=self._is_excluded(name))
+        vouched = self._is_excluded(name)
+        who = unsaved.reader(self.frame, self.entry, name, vouched=vouched)
+        if not who and not vouched and self._has_later_cells() and unsaved.seen_later(self._where, row.name):
+            who = "a cell that ran later"
+        return who
+
+    @property
+    def _where(self) -> tuple[str, str]:
+        """What tells a notebook's block from others, in any session."""
+        return self.block.digest, self.place.folder
+
+    def _has_later_cells(self) -> bool:
+        return self.place.host == "ipython" and self.namespace.is_module
+
+    def _watch(self, rows: Iterable[Unsaved], *, lacking: bool) -> None:
+        """See whether a later cell reads what is not saved: then the next lookup will know."""
+        missing = {name: row for row in rows for name in self._as_run([row.name])}
+        if missing and self._has_later_cells():
+            unsaved.watch(self.name, self._where, missing, self.namespace.globals, lacking=lacking)
 
     def _stays(self, row: Unsaved) -> bool:
         """Whether a new entry would not give the name back either."""
@@ -363,6 +396,7 @@ class Passage:
     def begin(self) -> None:
         """The body is about to run: note how things stand, and watch what it reads."""
         self.loaded = frozenset(sys.modules)
+        _lacking.setdefault(id(self.frame), []).append(self.lacking)
         # Out of sight, so that afterwards it can be told whether this run bound them.
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -417,6 +451,9 @@ class Passage:
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
         said = self.heard.stop() if self.heard is not None else capture.Captured()
+        others = [found for found in _lacking.pop(id(self.frame), []) if found is not self.lacking]
+        if others:
+            _lacking[id(self.frame)] = others
         recorded = self.recorder.stop() if self.recorder is not None else None
         ran_s = time.perf_counter() - self.started
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -479,10 +516,12 @@ class Passage:
         }
         self._remember(values)
         excluded = [name for name in values if self._is_excluded(name)]
-        left_out = tuple(
+        left_out = [
             Unsaved(written, cache.type_name(values.pop(name)), unsaved.EXCLUDED)
             for name, written in zip(excluded, self._as_written(excluded), strict=True)
-        )
+        ]
+        inside = {name: row for name, row in self.lacking.items() if name not in after}
+        left_out += inside.values()
         made = outputs.made(self.produces, self._memo) if self.produces is not None else None
         states, kept, unseeded = self._moved()
         if self.cell is not None and self.cell.shows:
@@ -492,7 +531,7 @@ class Passage:
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
-            tuple(sorted(written.get(name, name) for name in self.before if name not in after)),
+            tuple(sorted(written.get(name, name) for name in self.before if name not in {*after, *inside})),
             self._submodules(values),
             (*recorded.inputs, *self._unpickled(recorded), *states, *_left(made, recorded)),
             recorded.stats,
@@ -506,7 +545,7 @@ class Passage:
             kept | ({capture.OUTPUT: said.events} if said.events else {}),
             captured=said.clauses,
             changed=tuple(sorted({change.display for change in changed})),
-            unsaved=left_out,
+            unsaved=tuple(left_out),
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -527,6 +566,7 @@ class Passage:
             self.walk,
             [part for change in changed for part in change.contents],
             made=made,
+            prove=self._upstream_object if self.unusable else None,
             memory=self._memory,
             share=self._shares,
         )
@@ -571,6 +611,10 @@ class Passage:
 
     def _tell_missed(self, manifest: Manifest) -> None:
         """Say which names will be missed on a hit, so that there will be none."""
+        if self.settings.mode == "refresh":
+            for row in manifest.unsaved:
+                unsaved.forget(self._where, row.name)
+        self._watch(manifest.unsaved, lacking=False)
         clauses = [unsaved.clause(row, who) for row in manifest.unsaved if (who := self._reader(row))]
         if clauses:
             result = self.result
@@ -646,8 +690,9 @@ class Passage:
         bound = values
         if self.entry.as_name is not None:
             bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
-        lacking = self._as_run(row.name for row in hit.manifest.unsaved)
-        lacking += [n for n in self._as_run(o.name for o in hit.manifest.outputs) if n not in values]
+        dropped = [o for o in hit.manifest.outputs if self._as_run([o.name])[0] not in values]
+        rows = (*hit.manifest.unsaved, *(Unsaved(o.name, o.type, unsaved.EXCLUDED) for o in dropped))
+        lacking = self._as_run(row.name for row in rows)
         # A value from before the block must not pass for the one that the body made.
         gone = [name for name in lacking if not self.namespace.is_variable(name)]
         self.namespace.assign(bound, [*self._as_run(hit.manifest.deleted), *gone])
@@ -663,7 +708,11 @@ class Passage:
         capture.replay(hit.kept.get(capture.OUTPUT, ()), self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
-        self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
+        for around in _lacking.get(id(self.frame), ()):
+            around.update(zip(lacking, rows, strict=True))
+        self._watch(rows, lacking=True)
+        public = [row.name for row in rows if not row.name.startswith("_")] if self._has_later_cells() else []
+        self._finish("hit", manifest=hit.manifest, load_s=hit.load_s, lacking=tuple(public))
         return values
 
     def _put_back(self, staged: outputs.Staged) -> None:
@@ -689,6 +738,7 @@ class Passage:
         load_s: float | None = None,
         save_s: float | None = None,
         differing: tuple[str, ...] = (),
+        lacking: tuple[str, ...] = (),
     ) -> None:
         miss = self.result if isinstance(self.result, Miss) else Miss("")
         known = miss.nearest.untracked if miss.nearest is not None else ()
@@ -716,6 +766,7 @@ class Passage:
             if saved and manifest is not None
             else (),
             differing=differing,
+            lacking=lacking,
             # A worker that runs the main module again hits what its parent has: one line about that is enough.
             quiet=self.settings.quiet
             or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN)
