@@ -224,7 +224,7 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
-        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept.get(capture.OUTPUT, ()))):
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept)):
             self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
@@ -406,7 +406,7 @@ class Passage:
                 *(f"writes {file}" for file in recorded.written),
                 *said.untracked,
             ),
-            kept | ({capture.OUTPUT: said.events} if said.events else {}),
+            kept | said.kept,
             captured=said.clauses,
             changed=tuple(sorted({change.display for change in changed})),
         )
@@ -530,7 +530,7 @@ class Passage:
         changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
-        capture.replay(hit.kept.get(capture.OUTPUT, ()), self.frame, self.line)
+        capture.replay(hit.kept, self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)

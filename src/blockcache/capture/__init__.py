@@ -6,19 +6,23 @@ body, or a thread or task that it has started, says it.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from blockcache.capture import streams, warned
-from blockcache.capture.recording import Event, Recording
+from blockcache.capture import displays, streams, warned
+from blockcache.capture.recording import Event, Recording, is_text
 from blockcache.capture.streams import unheard
 
 __all__ = ["OUTPUT", "Capture", "Captured", "refused", "replay", "unheard"]
 
-#: The name of the output among what an entry keeps.
+#: Names of these among what an entry keeps.
 OUTPUT = ".output"
+FIGURES = ".figures"
+_FIGURES_ROOM = "blockcache.types.pyplot_figures"
 
 
 class Captured(NamedTuple):
@@ -32,6 +36,8 @@ class Captured(NamedTuple):
         The same for people: ``stdout 120 B``.
     untracked
         What was said and cannot be said again, one clause each.
+    figures
+        pyplot's figures that the body made, closed or chose; None when it left them alone.
     problems
         Why a hit could not say it again; such a run is not saved.
     """
@@ -40,6 +46,13 @@ class Captured(NamedTuple):
     clauses: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    figures: dict[str, Any] | None = None
+
+    @property
+    def kept(self) -> dict[str, object]:
+        """What an entry keeps."""
+        events = {OUTPUT: self.events} if self.events else {}
+        return events | ({FIGURES: self.figures} if self.figures is not None else {})
 
 
 class Capture:
@@ -54,9 +67,10 @@ class Capture:
     """
 
     def __init__(self, frame: FrameType, line: int, *, limit_bytes: int) -> None:
-        self._recording = Recording(frame, line, limit_bytes)
+        self._recording = Recording(frame, line, limit_bytes, displays.settled)
         self._limit_bytes = limit_bytes
         self._streams = (sys.stdout, sys.stderr)
+        self._figures: Any = None
 
     def start(self) -> None:
         """Begin to listen."""
@@ -64,6 +78,8 @@ class Capture:
         try:
             streams.listen(self._recording)
             warned.listen(self._recording)
+            displays.listen(self._recording)
+            self._figures = _watch_figures()
         except BaseException:
             self._leave()
             raise
@@ -76,24 +92,39 @@ class Capture:
         for name, before in zip(("stdout", "stderr"), self._streams, strict=True):
             if getattr(sys, name) is not before:
                 problems.append(f"it replaces sys.{name}, which a hit could not repeat")
-        events = tuple(recording.events())
+        events = displays.finished(recording.events(), problems.append)
         clauses = list(_clauses(events))
+        figures = None
+        if (watch := self._figures or _watch_figures()) is not None:
+            figures = watch.result(problems.append)
+        if figures is not None:
+            clauses.append(f"pyplot's figures {', '.join(map(str, figures['order'])) or 'closed'}")
         if recording.cut:
             clauses.append(f"cut at {self._limit_bytes:,} bytes")
             recording.clauses[f"prints more than {self._limit_bytes:,} bytes, and the rest is not kept"] = None
-        return Captured(events, tuple(clauses), tuple(recording.clauses), tuple(problems))
+        return Captured(tuple(events), tuple(clauses), tuple(recording.clauses), tuple(problems), figures)
 
     def _leave(self) -> None:
+        if self._figures is not None:
+            self._figures.stop()
+        displays.leave(self._recording)
         warned.leave(self._recording)
         streams.leave(self._recording)
         self._recording.end()
+
+
+def _watch_figures() -> Any:
+    """What looks after pyplot's figures; None while there can be none."""
+    if "matplotlib._pylab_helpers" not in sys.modules:
+        return None
+    return importlib.import_module(_FIGURES_ROOM).Watch()
 
 
 def _clauses(events: Sequence[Event]) -> list[str]:
     sizes: dict[str, int] = {}
     counts: dict[str, int] = {}
     for event in events:
-        if len(event) == 2:
+        if is_text(event):
             channel = event[0].partition(" ")[0].strip("_")
             said = event[1]
             length = len(said) if isinstance(said, bytes) else len(said.encode(errors="replace"))
@@ -105,34 +136,46 @@ def _clauses(events: Sequence[Event]) -> list[str]:
     ]
 
 
-def refused(events: Sequence[Event]) -> str:
+def refused(kept: Mapping[str, Any]) -> str:
     """Why what a body said cannot be said again here, in one clause; empty when it can."""
-    for event in events:
+    for event in kept.get(OUTPUT, ()):
         if event[0] == warned.CHANNEL and (clause := warned.refused(event)):
             return clause
     return ""
 
 
-def replay(events: Sequence[Event], frame: FrameType, line: int) -> None:
-    """Say again what a body said.
+def replay(kept: Mapping[str, Any], frame: FrameType, line: int) -> None:
+    """Say again what a body said, and draw again what it drew.
 
     Each event is ``(channel, text or bytes)`` for what was written to a stream, and ``(kind, ...)`` otherwise.
     Trouble with one of them is passed over: the body is skipped already.
 
     Parameters
     ----------
-    events
-        As :class:`Captured` has them.
+    kept
+        What the entry keeps, as :class:`Captured` has it.
     frame, line
         The frame that the block stands in now, and the line of its ``with`` statement.
     """
-    for event in events:
-        try:
+    if FIGURES in kept:
+        with _passed_over():
+            importlib.import_module(_FIGURES_ROOM).restore(kept[FIGURES])
+    for event in kept.get(OUTPUT, ()):
+        with _passed_over():
             if event[0] == warned.CHANNEL:
                 warned.show(event, frame, line)
-            else:
+            elif is_text(event):
                 streams.write(event)
-        except Exception:
-            import logging
+            else:
+                displays.show(event)
 
-            logging.getLogger("blockcache").exception("output of a block could not be repeated")
+
+@contextlib.contextmanager
+def _passed_over() -> Iterator[None]:
+    """Trouble here is told to the log: the body is skipped already."""
+    try:
+        yield
+    except Exception:
+        import logging
+
+        logging.getLogger("blockcache").exception("output of a block could not be repeated")

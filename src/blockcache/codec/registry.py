@@ -21,6 +21,7 @@ Reducer = Callable[[Any, Collector], Any]
 
 _ROOMS = {
     "marimo": "blockcache.types.marimo_codec",
+    "matplotlib": "blockcache.types.matplotlib_codec",
     "numpy": "blockcache.types.numpy_codec",
     "pandas": "blockcache.types.pandas_codec",
     "polars": "blockcache.types.polars_codec",
