@@ -238,7 +238,7 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
-        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept)):
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept, self.settings.capture)):
             self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
@@ -339,7 +339,8 @@ class Passage:
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
-            heard = capture.Capture(self.frame, self.line, limit_bytes=10_000_000)
+            chosen = self.settings
+            heard = capture.Capture(self.frame, self.line, limit_bytes=chosen.capture_limit, what=chosen.capture)
             heard.start()
             self.heard = heard
             self.recorder = discovered.Recorder(

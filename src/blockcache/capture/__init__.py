@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
-from blockcache.capture import displays, streams, warned
-from blockcache.capture.recording import Event, Recording, is_text
+from blockcache.capture import descriptors, displays, streams, warned
+from blockcache.capture.recording import LOG_RECORD, OF_OTHERS, Event, Recording, is_text
 from blockcache.capture.streams import unheard
 
 __all__ = ["OUTPUT", "Capture", "Captured", "refused", "replay", "unheard"]
@@ -22,7 +22,10 @@ __all__ = ["OUTPUT", "Capture", "Captured", "refused", "replay", "unheard"]
 #: Names of these among what an entry keeps.
 OUTPUT = ".output"
 FIGURES = ".figures"
+WHAT = ".capture"
+# What not every program needs is imported late.
 _FIGURES_ROOM = "blockcache.types.pyplot_figures"
+_LOGS_ROOM = "blockcache.capture.logs"
 
 
 class Captured(NamedTuple):
@@ -38,6 +41,8 @@ class Captured(NamedTuple):
         What was said and cannot be said again, one clause each.
     figures
         pyplot's figures that the body made, closed or chose; None when it left them alone.
+    what
+        What was recorded beside the usual.
     problems
         Why a hit could not say it again; such a run is not saved.
     """
@@ -47,12 +52,13 @@ class Captured(NamedTuple):
     untracked: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     figures: dict[str, Any] | None = None
+    what: tuple[str, ...] = ()
 
     @property
     def kept(self) -> dict[str, object]:
         """What an entry keeps."""
-        events = {OUTPUT: self.events} if self.events else {}
-        return events | ({FIGURES: self.figures} if self.figures is not None else {})
+        kept = {OUTPUT: self.events, FIGURES: self.figures, WHAT: self.what}
+        return {name: value for name, value in kept.items() if value}
 
 
 class Capture:
@@ -64,19 +70,31 @@ class Capture:
         The body's frame, and the line of its ``with`` statement.
     limit_bytes
         What is said beyond is not kept.
+    what
+        ``descriptors``: what C code and other programs write too. ``logs``: records that are logged, as records.
+        ``off``: nothing at all.
     """
 
-    def __init__(self, frame: FrameType, line: int, *, limit_bytes: int) -> None:
+    def __init__(self, frame: FrameType, line: int, *, limit_bytes: int, what: Collection[str] = ()) -> None:
         self._recording = Recording(frame, line, limit_bytes, displays.settled)
         self._limit_bytes = limit_bytes
         self._streams = (sys.stdout, sys.stderr)
         self._figures: Any = None
+        self._what = what
+        self._descriptors: descriptors.Descriptors | None = None
 
     def start(self) -> None:
         """Begin to listen."""
+        if "off" in self._what:
+            return
         self._recording.begin()
         try:
-            streams.listen(self._recording)
+            if "descriptors" in self._what:
+                self._descriptors = descriptors.Descriptors(self._recording)
+                self._descriptors.start()
+            streams.listen(self._recording, self._descriptors.aside if self._descriptors else lambda stream: None)
+            if "logs" in self._what:
+                importlib.import_module(_LOGS_ROOM).listen(self._recording)
             warned.listen(self._recording)
             displays.listen(self._recording)
             self._figures = _watch_figures()
@@ -86,6 +104,8 @@ class Capture:
 
     def stop(self) -> Captured:
         """End it."""
+        if "off" in self._what:
+            return Captured(what=("off",))
         recording = self._recording
         self._leave()
         problems = list(recording.problems)
@@ -95,29 +115,35 @@ class Capture:
         events = displays.finished(recording.events(), problems.append)
         clauses = list(_clauses(events))
         figures = None
-        if (watch := self._figures or _watch_figures()) is not None:
+        if (watch := self._figures or _watch_figures(from_nothing=True)) is not None:
             figures = watch.result(problems.append)
         if figures is not None:
             clauses.append(f"pyplot's figures {', '.join(map(str, figures['order'])) or 'closed'}")
         if recording.cut:
             clauses.append(f"cut at {self._limit_bytes:,} bytes")
             recording.clauses[f"prints more than {self._limit_bytes:,} bytes, and the rest is not kept"] = None
-        return Captured(tuple(events), tuple(clauses), tuple(recording.clauses), tuple(problems), figures)
+        said = tuple(events), tuple(clauses), tuple(recording.clauses), tuple(problems)
+        return Captured(*said, figures, tuple(self._what))
 
     def _leave(self) -> None:
+        if self._descriptors is not None:
+            self._descriptors.stop()
+            self._recording.clauses.pop(OF_OTHERS, None)  # a notebook's thread, which shows what it finds in its pipe
         if self._figures is not None:
             self._figures.stop()
+        if (logs := sys.modules.get(_LOGS_ROOM)) is not None:
+            logs.leave(self._recording)
         displays.leave(self._recording)
         warned.leave(self._recording)
         streams.leave(self._recording)
         self._recording.end()
 
 
-def _watch_figures() -> Any:
-    """What looks after pyplot's figures; None while there can be none."""
+def _watch_figures(*, from_nothing: bool = False) -> Any:
+    """What looks after pyplot's figures, ``from_nothing`` when there were none; None while there can be none."""
     if "matplotlib._pylab_helpers" not in sys.modules:
         return None
-    return importlib.import_module(_FIGURES_ROOM).Watch()
+    return importlib.import_module(_FIGURES_ROOM).Watch(from_nothing)
 
 
 def _clauses(events: Sequence[Event]) -> list[str]:
@@ -136,8 +162,11 @@ def _clauses(events: Sequence[Event]) -> list[str]:
     ]
 
 
-def refused(kept: Mapping[str, Any]) -> str:
+def refused(kept: Mapping[str, Any], what: Collection[str]) -> str:
     """Why what a body said cannot be said again here, in one clause; empty when it can."""
+    recorded = kept.get(WHAT, ())
+    if "off" not in what and ("off" in recorded or not set(recorded).issuperset(what)):
+        return "the entry has not all output that is asked for"
     for event in kept.get(OUTPUT, ()):
         if event[0] == warned.CHANNEL and (clause := warned.refused(event)):
             return clause
@@ -164,8 +193,12 @@ def replay(kept: Mapping[str, Any], frame: FrameType, line: int) -> None:
         with _passed_over():
             if event[0] == warned.CHANNEL:
                 warned.show(event, frame, line)
+            elif is_text(event) and event[0].startswith("fd"):
+                descriptors.write(event)
             elif is_text(event):
                 streams.write(event)
+            elif event[0] == LOG_RECORD:
+                importlib.import_module(_LOGS_ROOM).log(event)
             else:
                 displays.show(event)
 

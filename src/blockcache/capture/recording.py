@@ -16,6 +16,10 @@ Event = tuple[Any, ...]
 
 #: The innermost recording of the running task or thread; contexts that are made in a body inherit it.
 _inside: ContextVar[Recording | None] = ContextVar("blockcache_recording", default=None)
+#: The kind of a record that is logged.
+LOG_RECORD = "log record"
+#: What another thread says is not the body's.
+OF_OTHERS = "prints of threads from before the block"
 _MISSING = object()
 _NOWHERE: tuple[str, Callable[[Any], object]] = ("", lambda text: None)
 #: Where what is beyond the limit goes.
@@ -93,7 +97,7 @@ class Recording:
         """Text, or bytes, on a stream."""
         if _inside.get() is not self and not self.owns():
             if threading.get_ident() != self._thread:
-                self.clauses["prints of threads from before the block"] = None
+                self.clauses[OF_OTHERS] = None
             return
         current = self._current
         if current[0] != channel:
@@ -157,7 +161,7 @@ class Recording:
 
 def is_text(event: Event) -> bool:
     """Whether an event is text, or bytes, on a stream."""
-    return isinstance(event[1], (str, bytes))
+    return len(event) == 2 and isinstance(event[1], (str, bytes))
 
 
 def _thread_of(ident: int) -> object:

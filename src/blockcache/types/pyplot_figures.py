@@ -10,10 +10,11 @@ from matplotlib._pylab_helpers import Gcf
 
 
 class Watch:
-    """pyplot's figures from before a body until after it."""
+    """pyplot's figures from before a body until after it; ``from_nothing`` when pyplot was not there before."""
 
-    def __init__(self) -> None:
-        self._before = {number: manager.canvas.figure for number, manager in Gcf.figs.items()}
+    def __init__(self, from_nothing: bool) -> None:
+        managers = {} if from_nothing else Gcf.figs
+        self._before = {number: manager.canvas.figure for number, manager in managers.items()}
         self._drawn: dict[int, None] = {}
         self._callbacks: list[tuple[Any, Callable[..., None], Any]] = []
         for number, figure in self._before.items():
