@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from types import EllipsisType, FrameType, TracebackType
@@ -66,6 +66,10 @@ class cached_block:
     exclude
         Names that the body binds and that are neither saved nor restored. The body runs while the code shows that
         something after the block reads one; readers that it cannot show (modules that import this one) do not count.
+    capture
+        ``"descriptors"`` records what C code and other programs write to standard output and error too, ``"logs"``
+        keeps records that are logged as records, for the handlers of a hit; a list of both; ``"off"``: no output is
+        repeated. Default: the setting.
     mode
         ``"on"`` looks up and saves, ``"off"`` does nothing at all, ``"refresh"`` runs and overwrites,
         ``"readonly"`` looks up and never saves, ``"frozen"`` makes a miss an error, ``"verify"`` runs the body on a
@@ -115,6 +119,7 @@ class cached_block:
         validate: Callable[[Mapping[str, object]], object] | None = None,
         ttl: str | float | timedelta | None = None,
         exclude: Iterable[str] = (),
+        capture: str | Sequence[str] | None = None,
         mode: Literal["on", "off", "refresh", "readonly", "frozen", "verify"] | None = None,
         store: str | None = None,
     ) -> None:
@@ -128,6 +133,7 @@ class cached_block:
         self._options = checked_options(inputs, ignore, pin, version, validate, ttl, exclude, outputs)
         self._mode = mode
         self._store = store
+        self._capture = capture
         self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
         self._passage: Passage | None = None
         self._at: str | None = None  # where the store is
@@ -149,7 +155,7 @@ class cached_block:
         if self._passage is not None:
             raise CacheError(f"block {self.name!r} is entered again before it was left; make a new cached_block")
         place = passage.place_of(frame)
-        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store)
+        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store, capture=self._capture)
         self.hit = False
         if chosen.mode == "off":
             return None

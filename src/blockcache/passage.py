@@ -264,7 +264,7 @@ class Passage:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
             self.unusable = isinstance(error, CodecError)
-        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept.get(capture.OUTPUT, ()))):
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept, self.settings.capture)):
             self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
@@ -407,7 +407,8 @@ class Passage:
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
-            heard = capture.Capture(self.frame, self.line, limit_bytes=10_000_000)
+            chosen = self.settings
+            heard = capture.Capture(self.frame, self.line, limit_bytes=chosen.capture_limit, what=chosen.capture)
             heard.start()
             self.heard = heard
             self.recorder = discovered.Recorder(
@@ -542,7 +543,7 @@ class Passage:
                 *(f"writes {file}" for file in recorded.written),
                 *said.untracked,
             ),
-            kept | ({capture.OUTPUT: said.events} if said.events else {}),
+            kept | said.kept,
             captured=said.clauses,
             changed=tuple(sorted({change.display for change in changed})),
             unsaved=tuple(left_out),
@@ -705,7 +706,7 @@ class Passage:
         changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
-        capture.replay(hit.kept.get(capture.OUTPUT, ()), self.frame, self.line)
+        capture.replay(hit.kept, self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
         for around in _lacking.get(id(self.frame), ()):
