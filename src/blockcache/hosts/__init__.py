@@ -97,6 +97,13 @@ class Ran(NamedTuple):
     prefix: str = ""
 
 
+def watch(block: str, look: Callable[[types.CodeType], bool]) -> None:
+    """In Jupyter, call ``look`` with the code of every cell that runs after this one, until it returns False."""
+    room = sys.modules.get("blockcache.hosts.ipython")
+    if room is not None:
+        room.watch(block, look)
+
+
 def turn() -> int:
     """How many cells a notebook has run: what runs again in another cell was asked for again; 0 in a script."""
     room = sys.modules.get("blockcache.hosts.ipython")
