@@ -194,6 +194,10 @@ class Call(Passage):
         return [code for code in reached if isinstance(code, CodeType)]
 
     @property
+    def _needed(self) -> frozenset[str]:
+        return self.block.writes
+
+    @property
     def _shares(self) -> bool:
         return not self.site.copy
 

@@ -447,6 +447,7 @@ class Passage:
             kept,
             changed=tuple(sorted({change.display for change in changed})),
             unsaved=left_out,
+            needed=self._needed,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -667,6 +668,11 @@ class Passage:
     def _memory(self) -> Memory | None:
         """Entries that this process holds; blocks keep none, their values belong to the program."""
         return None
+
+    @property
+    def _needed(self) -> frozenset[str]:
+        """Names without which nothing is worth saving."""
+        return frozenset()
 
     @property
     def _shares(self) -> bool:
