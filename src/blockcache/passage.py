@@ -16,6 +16,7 @@ from typing import ClassVar
 from blockcache import (
     ambient,
     cache,
+    capture,
     cells,
     changes,
     discovered,
@@ -126,6 +127,7 @@ class Passage:
     began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
+    heard: capture.Capture | None = None
     walk: changes.Walk | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
@@ -236,6 +238,8 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept.get(capture.OUTPUT, ()))):
+            self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
             # Saved by a `with` statement, which drops that value.
@@ -335,6 +339,9 @@ class Passage:
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
+            heard = capture.Capture(self.frame, self.line, limit_bytes=10_000_000)
+            heard.start()
+            self.heard = heard
             self.recorder = discovered.Recorder(
                 codes=self._codes(),
                 texts=self._texts(),
@@ -372,6 +379,7 @@ class Passage:
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
+        said = self.heard.stop() if self.heard is not None else capture.Captured()
         recorded = self.recorder.stop() if self.recorder is not None else None
         ran_s = time.perf_counter() - self.started
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -391,7 +399,7 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}"
         elif recorded is not None and not self.problem:
             try:
-                manifest = self._save(recorded, after, ran_s)
+                manifest = self._save(recorded, said, after, ran_s)
             except Exception as error:
                 result = self.result
                 self.trouble(error)
@@ -405,11 +413,15 @@ class Passage:
         self.problem = self.problem or "the skip was not delivered, so the body ran"
         self._finish("miss")
 
-    def _save(self, recorded: discovered.Recorded, after: Mapping[str, object], ran_s: float) -> Manifest:
+    def _save(
+        self, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
+    ) -> Manifest:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
-        changed = self._changed()
+        if said.problems:
+            raise CodecError("; ".join(said.problems))
+        changed = self._changed(after)
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
@@ -443,8 +455,10 @@ class Passage:
                 *ambient.untracked(self.built.uses),
                 *unseeded,
                 *(f"writes {file}" for file in recorded.written),
+                *said.untracked,
             ),
-            kept,
+            kept | ({capture.OUTPUT: said.events} if said.events else {}),
+            captured=said.clauses,
             changed=tuple(sorted({change.display for change in changed})),
             unsaved=left_out,
             needed=self._needed,
@@ -473,7 +487,7 @@ class Passage:
         self._tell_missed(manifest)
         return manifest
 
-    def _changed(self) -> list[changes.Change]:
+    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
         """What the body changed in place.
 
         Raises
@@ -482,9 +496,9 @@ class Passage:
             When a hit could not repeat it.
         """
         assert self.built is not None and self.upstream is not None and self.walk is not None
-        found = list(self.walk.changes(self._bound_by_body))
-        names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
-        lost = self.walk.unexplained(names, found)
+        found = [*self.walk.changes(self._bound_by_body), *changes.set_on_imports(self.block, after)]
+        names, others = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        lost = self.walk.unexplained(names, found) or ([] if found else others)
         if lost:
             raise CodecError(
                 f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "
@@ -585,6 +599,7 @@ class Passage:
         changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        capture.replay(hit.kept.get(capture.OUTPUT, ()), self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
@@ -638,7 +653,8 @@ class Passage:
             log_path=settings.log_path(self.settings),
         )
         self.event = self._told(event)
-        emit(self.event)
+        with capture.unheard():  # a block around this one does not say it again
+            emit(self.event)
 
     def _told(self, event: BlockFinished) -> BlockFinished:
         """The event as it is to be told."""
