@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators
-from blockcache.codec import decode, encode
+from blockcache import changes, discovered, generators, outputs
+from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
@@ -32,7 +32,6 @@ from blockcache.model import (
     Manifest,
     Miss,
     Output,
-    OutputFile,
     Provenance,
     Stat,
     Unsaved,
@@ -151,7 +150,7 @@ def lookup(
     if held is not None and held.values is not None:
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
-    blobs = blobs or [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
@@ -289,7 +288,7 @@ def _import(module: str) -> None:
             raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 
 
-def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
+def verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
     """A blob's bytes, known to be those that were saved."""
     name = f"blobs/{blob.digest}"
     data = store.get(name)
@@ -363,7 +362,7 @@ class Results(NamedTuple):
     kept
         What else a hit gives back, by names that begin with a dot: ``.generators``, the states of the global
         random generators that it moved.
-    captured, changed, files, unsaved
+    captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
     needed
         Names without which nothing is worth saving.
@@ -378,7 +377,6 @@ class Results(NamedTuple):
     kept: Mapping[str, Any]
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    files: tuple[OutputFile, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
     needed: frozenset[str] = frozenset()
 
@@ -394,13 +392,16 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    made: outputs.Made | None = None,
+    prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
     share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``.
+    A value that cannot be saved is left out, and named in the manifest. With ``prove``, which finds upstream objects as
+    :func:`lookup` does, one that cannot be made again is left out too. Upstream objects of ``walk`` are saved as the
+    way to them, but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
@@ -422,6 +423,14 @@ def save(
         address=address,
         contents=contents,
     )
+    if prove is not None:
+        decode_now = functools.partial(
+            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
+        )
+        unmakable = _unmakable(results.values, encode_now, decode_now)
+        if unmakable.keys() & results.needed:
+            raise CodecError("; ".join(unmakable.values()))
+        results = _without(results, unmakable)
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
@@ -436,6 +445,8 @@ def save(
     blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     for buffer in layout.large:
         blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+    if made is not None:
+        outputs.put(store, made)
     manifest = Manifest(
         name=block_name,
         key=built.key,
@@ -450,7 +461,7 @@ def save(
         generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
-        files=results.files,
+        files=made.rows if made is not None else (),
         unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
@@ -463,6 +474,23 @@ def save(
         share = share and not address.asked and not manifest.changed
         _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share)
     return manifest
+
+
+def _unmakable(
+    values: Mapping[str, object], encode_now: Callable[..., Encoded], decode_now: Callable[..., object]
+) -> dict[str, str]:
+    """Values that can be saved and not be made again, with the reason."""
+    found = {}
+    for name, value in values.items():
+        try:
+            encoded = encode_now({name: value})
+        except CodecError:
+            continue  # it will be found out
+        try:
+            decode_now(b"".join(encoded.stream), encoded.buffers)
+        except CodecError as error:
+            found[name] = str(error)
+    return found
 
 
 def _without(results: Results, refused: Mapping[str, str]) -> Results:

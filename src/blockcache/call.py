@@ -156,7 +156,15 @@ class _CallPaths(Paths):
 
 
 class Call(Passage):
-    """One call of a cached function, as a passage through a block whose body is the call."""
+    """One call of a cached function, as a passage through a block whose body is the call.
+
+    Attributes
+    ----------
+    asks_only
+        Nobody is going to call: nothing may be noted.
+    answers
+        An entry answers; the function is not called.
+    """
 
     noun = "function"
     __eq__ = object.__eq__
@@ -165,6 +173,7 @@ class Call(Passage):
     def __init__(self, site: Site, frame: FrameType, values: dict[str, Any], chosen: settings.Settings) -> None:
         self.site = site
         self.asks_only = False
+        self.answers = False
         self._met_others = False
         super().__init__(
             name=site.name,
@@ -172,7 +181,7 @@ class Call(Passage):
             options=site.options,
             settings=chosen,
             frame=frame,
-            entry=Entry(0, None),
+            entry=Entry(0, 0, None),
             place=site.place,
             line=site.block.line,
             started=time.perf_counter(),

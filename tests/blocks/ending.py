@@ -49,6 +49,9 @@ class _Graph:
             for m in (kind.__module__, getattr(value, "__module__", ""), getattr(value, "__name__", ""))
         ):
             return "<blockcache>"
+        if kind is types.CodeType:  # the compiler's own, and nobody compares them with `is`
+            consts = [self.text(c) for c in value.co_consts if not isinstance(c, str)]
+            return f"code {value.co_qualname} {value.co_code.hex()} {value.co_names} {consts}"
         known = self.numbers.get(id(value))
         if known is None:
             known = self.numbers[id(value)] = len(self.lines)
@@ -84,9 +87,6 @@ class _Graph:
                     return f"cell {self.text(value.cell_contents)}"
                 except ValueError:
                     return "cell, empty"
-            case types.CodeType():
-                consts = tuple(c for c in value.co_consts if not isinstance(c, str))
-                return f"code {value.co_qualname} {value.co_code!r} {value.co_names} {self.text(consts)}"
             case types.GeneratorType() | types.CoroutineType() | types.AsyncGeneratorType():
                 frame = next(getattr(value, n) for n in ("gi_frame", "cr_frame", "ag_frame") if hasattr(value, n))
                 place = f"{frame.f_lasti} {self._names(frame.f_locals)}" if frame is not None else "over"

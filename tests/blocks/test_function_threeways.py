@@ -291,6 +291,21 @@ def main():
         return fig
     plot(3)
 main()
+=== an output file
+import os
+from blockcache import cached_function
+def main():
+    @cached_function(outputs=["made.txt"])
+    def f(n):
+        with open("made.txt", "w") as file:
+            file.write("x" * n)
+        return n
+    f(3)
+    with open("made.txt") as file:
+        first = file.read()
+    os.remove("made.txt")
+    return first, f(3), os.path.getsize("made.txt"), f(2), os.path.getsize("made.txt")
+r = main()
 === a result without content
 # warm: any
 from blockcache import cached_function
