@@ -550,6 +550,7 @@ class Passage:
             captured=said.clauses,
             changed=tuple(sorted({change.display for change in changed})),
             unsaved=tuple(left_out),
+            needed=self._needed,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -813,6 +814,11 @@ class Passage:
     def _memory(self) -> Memory | None:
         """Entries that this process holds; blocks keep none, their values belong to the program."""
         return None
+
+    @property
+    def _needed(self) -> frozenset[str]:
+        """Names without which nothing is worth saving."""
+        return frozenset()
 
     @property
     def _shares(self) -> bool:
