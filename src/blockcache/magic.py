@@ -52,6 +52,7 @@ def _block_options() -> _Parser:
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "X"}
     add("--inputs", help="what else the result depends on: paths, globs, URLs, @sets", **several)
     add("--ignore", help="upstream names and types whose values do not count", **several)
+    add("--exclude", help="names that are neither saved nor restored", **several)
     add("--version", metavar="X", help="text that you change to make the entries before unwanted")
     add("--pin", choices=["exact", "minor", "major", "none"], help="how exactly versions of distributions count")
     add("--validate", metavar="{FUNCTION}", help="called with the restored values; false is a miss")
@@ -64,7 +65,7 @@ def _block_options() -> _Parser:
 
 
 _OPTIONS = _block_options()
-_LISTS = ("inputs", "ignore")
+_LISTS = ("inputs", "ignore", "exclude")
 
 
 def _auto_options() -> _Parser:
