@@ -10,6 +10,7 @@ import functools
 import importlib
 import io
 import os
+import re
 import types
 from collections.abc import Callable
 from typing import Any
@@ -191,3 +192,9 @@ def _scratch(content: bytes) -> int:
     os.write(handle, content)
     os.lseek(handle, 0, os.SEEK_SET)
     return handle
+
+
+def match_again(pattern: re.Pattern[Any], method: str, text: Any, start: int, end: int) -> re.Match[Any] | None:
+    """What one of a pattern's methods finds in a text."""
+    found: re.Match[Any] | None = getattr(pattern, method)(text, start, end)
+    return found
