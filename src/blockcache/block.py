@@ -119,7 +119,7 @@ class cached_block:
         self.key = ""
         self.restored: tuple[str, ...] = ()
         self.saved_s = 0.0
-        self._options = _options(inputs, ignore, pin, version, validate, ttl, exclude)
+        self._options = checked_options(inputs, ignore, pin, version, validate, ttl, exclude)
         self._mode = mode
         self._store = store
         self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
@@ -158,7 +158,7 @@ class cached_block:
         run.check_excluded()
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
-        if isinstance(run.result, Hit) and not _to_be_verified(chosen):
+        if isinstance(run.result, Hit) and not to_be_verified(chosen):
             run.skip = Skip(frame, entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
@@ -269,7 +269,7 @@ def _without_values(result: Lookup) -> Lookup:
     return Hit(result.manifest, {}, result.load_s) if isinstance(result, Hit) else result
 
 
-def _to_be_verified(chosen: settings.Settings) -> bool:
+def to_be_verified(chosen: settings.Settings) -> bool:
     """Whether this hit is one of those that run again; by the system's chance, not by the program's generators."""
     return chosen.mode == "verify" and int.from_bytes(os.urandom(4), "big") < chosen.sample * 2**32
 
@@ -277,14 +277,14 @@ def _to_be_verified(chosen: settings.Settings) -> bool:
 _NO_OPTIONS = Options()
 
 
-def _options(
+def checked_options(
     inputs: Iterable[object],
     ignore: Iterable[str | type],
     pin: Any,
     version: str | float | None,
     validate: Callable[[Mapping[str, object]], object] | None,
     ttl: str | float | timedelta | None,
-    exclude: Iterable[str],
+    exclude: Iterable[str] = (),
 ) -> Options:
     """The arguments, checked.
 

@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
+from typing import ClassVar
 
 from blockcache import (
     ambient,
     cache,
+    capture,
     cells,
     changes,
     discovered,
@@ -36,6 +38,7 @@ from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
+from blockcache.memory import Memory
 from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance, Unsaved
 from blockcache.opaque import files_behind
 from blockcache.paths import Paths
@@ -132,9 +135,11 @@ class Passage:
     began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
+    heard: capture.Capture | None = None
     walk: changes.Walk | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
+    noun: ClassVar[str] = "block"
 
     def check_excluded(self) -> None:
         """Raise `CacheError` for a name of ``exclude=`` that the body does not bind."""
@@ -177,7 +182,7 @@ class Passage:
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
-        paths = Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
+        paths = self._paths()
         ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
@@ -192,6 +197,9 @@ class Passage:
         if self.settings.redact:
             inputs = redacted(self.built.key.inputs, self.settings.redact)
             self.built = replace(self.built, key=Key(inputs, self.built.key.digest))
+
+    def _paths(self) -> Paths:
+        return Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
 
     def _refuse_another(self) -> None:
         """The statement that passed a value without content ran again: by its code it is the same, and need not be."""
@@ -238,11 +246,15 @@ class Passage:
                 ttl_s=self.options.ttl_s,
                 memo=self._memo,
                 refuse=self._why_not,
+                memory=self._memory,
+                share=self._shares,
             )
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
             self.unusable = isinstance(error, CodecError)
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept.get(capture.OUTPUT, ()))):
+            self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
             # Saved by a `with` statement, which drops that value.
@@ -342,7 +354,7 @@ class Passage:
             # who wants an error sets `strict`.
             with contextlib.suppress(CacheWarning):
                 warnings.warn_explicit(
-                    f"block {self.name!r}: {self.problem}", CacheWarning, self.frame.f_code.co_filename, self.line
+                    f"{self.noun} {self.name!r}: {self.problem}", CacheWarning, self.block.file, self.line
                 )
 
     # -- the body runs ---------------------------------------------------------------------
@@ -361,6 +373,9 @@ class Passage:
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
+            heard = capture.Capture(self.frame, self.line, limit_bytes=10_000_000)
+            heard.start()
+            self.heard = heard
             self.recorder = discovered.Recorder(
                 codes=self._codes(),
                 texts=self._texts(),
@@ -401,6 +416,7 @@ class Passage:
         others = [found for found in _lacking.pop(id(self.frame), []) if found is not self.lacking]
         if others:
             _lacking[id(self.frame)] = others
+        said = self.heard.stop() if self.heard is not None else capture.Captured()
         recorded = self.recorder.stop() if self.recorder is not None else None
         ran_s = time.perf_counter() - self.started
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -411,14 +427,16 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
-        if self.cell is not None and cells.was_quick(self.cell, self.started, self.began):
+        if self.cell is not None and (
+            cells.was_quick(self.cell, self.started, self.began) or (raised is not None and self.cell.min_s is not None)
+        ):
             return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
             self.problem = f"the body raised {raised.__name__}"
         elif recorded is not None and not self.problem:
             try:
-                manifest = self._save(recorded, after, ran_s)
+                manifest = self._save(recorded, said, after, ran_s)
             except Exception as error:
                 result = self.result
                 self.trouble(error)
@@ -432,10 +450,14 @@ class Passage:
         self.problem = self.problem or "the skip was not delivered, so the body ran"
         self._finish("miss")
 
-    def _save(self, recorded: discovered.Recorded, after: Mapping[str, object], ran_s: float) -> Manifest:
+    def _save(
+        self, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
+    ) -> Manifest:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
+        if said.problems:
+            raise CodecError("; ".join(said.problems))
         changed = self._changed()
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
@@ -472,10 +494,12 @@ class Passage:
                 *ambient.untracked(self.built.uses),
                 *unseeded,
                 *(f"writes {file}" for file in recorded.written),
+                *said.untracked,
             ),
-            kept,
-            unsaved=tuple(left_out),
+            kept | ({capture.OUTPUT: said.events} if said.events else {}),
+            captured=said.clauses,
             changed=tuple(sorted({change.display for change in changed})),
+            unsaved=tuple(left_out),
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -495,7 +519,9 @@ class Passage:
             self.settings.redact,
             self.walk,
             [part for change in changed for part in change.contents],
-            self._upstream_object if self.unusable else None,
+            prove=self._upstream_object if self.unusable else None,
+            memory=self._memory,
+            share=self._shares,
         )
         self._tell_missed(manifest)
         return manifest
@@ -617,6 +643,7 @@ class Passage:
         changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        capture.replay(hit.kept.get(capture.OUTPUT, ()), self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
         for around in _lacking.get(id(self.frame), ()):
@@ -649,7 +676,7 @@ class Passage:
         saved = outcome == "miss" and manifest is not None
         found = outcome != "miss" and manifest is not None
         self.manifest = manifest
-        self.event = BlockFinished(
+        event = BlockFinished(
             name=self.name,
             outcome=outcome,
             file=self.place.file,
@@ -675,7 +702,13 @@ class Passage:
             or self._is_old_news(),
             log_path=settings.log_path(self.settings),
         )
-        emit(self.event)
+        self.event = self._told(event)
+        with capture.unheard():  # a block around this one does not say it again
+            emit(self.event)
+
+    def _told(self, event: BlockFinished) -> BlockFinished:
+        """The event as it is to be told."""
+        return event
 
     def _is_old_news(self) -> bool:
         """Whether the trouble is that of a cell that nobody named, which has told it before."""
@@ -696,6 +729,16 @@ class Passage:
     def _memo(self) -> str:
         """Folder for what this machine remembers of files; stores know nothing of it."""
         return os.path.join(settings.local_folder(), "files")
+
+    @property
+    def _memory(self) -> Memory | None:
+        """Entries that this process holds; blocks keep none, their values belong to the program."""
+        return None
+
+    @property
+    def _shares(self) -> bool:
+        """Whether all hits of this process give the same objects."""
+        return False
 
     @property
     def _store(self) -> Store:
