@@ -375,15 +375,16 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    leave_out: bool = True,
     prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
     share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``. With ``prove``, which finds upstream objects as :func:`lookup` does, a value that
-    cannot be made again is left out too.
+    With ``leave_out`` a value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds
+    upstream objects as :func:`lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved as
+    the way to them, but for ``contents``.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
@@ -413,7 +414,7 @@ def save(
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
-        if not error.refused or not error.refused.keys() <= results.values.keys():
+        if not leave_out or not error.refused or not error.refused.keys() <= results.values.keys():
             raise
         results = _without(results, error.refused)
         encoded = encode_now({**results.values, **results.kept})

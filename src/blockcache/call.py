@@ -159,6 +159,7 @@ class Call(Passage):
     """One call of a cached function, as a passage through a block whose body is the call."""
 
     noun = "function"
+    leaves_out = False
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 

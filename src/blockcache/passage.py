@@ -140,6 +140,8 @@ class Passage:
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"
+    #: Whether a value that cannot be saved may be missing from an entry.
+    leaves_out: ClassVar[bool] = True
 
     def check_excluded(self) -> None:
         """Raise `CacheError` for a name of ``exclude=`` that the body does not bind."""
@@ -519,7 +521,8 @@ class Passage:
             self.settings.redact,
             self.walk,
             [part for change in changed for part in change.contents],
-            prove=self._upstream_object if self.unusable else None,
+            leave_out=self.leaves_out,
+            prove=self._upstream_object if self.unusable and self.leaves_out else None,
             memory=self._memory,
             share=self._shares,
         )
