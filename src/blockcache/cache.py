@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators
+from blockcache import changes, discovered, generators, outputs
 from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -31,7 +32,6 @@ from blockcache.model import (
     Manifest,
     Miss,
     Output,
-    OutputFile,
     Provenance,
     Stat,
     Unsaved,
@@ -46,8 +46,9 @@ GENERATORS = ".generators"
 CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
-#: How many earlier entries of a name a miss is compared with.
+#: How many earlier entries of a name a miss is compared with, and of how many in the store.
 _NEAREST_OF = 8
+_MOST_LOOKED_AT = 500
 #: What a folder's name may have on most file systems.
 _LONGEST_FOLDER_BYTES = 255
 _SHORTENED_BYTES = 100
@@ -149,7 +150,7 @@ def lookup(
     if held is not None and held.values is not None:
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
-    blobs = blobs or [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
@@ -161,6 +162,8 @@ def lookup(
     changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
+    if held is None:
+        _met(store, block_name, manifest)
     if memory is not None and held is None:
         _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
@@ -286,7 +289,7 @@ def _import(module: str) -> None:
             raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 
 
-def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
+def verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
     """A blob's bytes, known to be those that were saved."""
     name = f"blobs/{blob.digest}"
     data = store.get(name)
@@ -305,7 +308,8 @@ def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
 
 
 def _miss(store: Store, block_name: str, key: Key) -> Miss:
-    entries = list(entries_of(store, block_name))
+    # In a loop, what this process met last: reading all that a name has would cost more at each round.
+    entries = _recent.get((store.url, block_name)) or tuple(entries_of(store, block_name, _MOST_LOOKED_AT))
     if not entries:
         return Miss("first run")
     nearest, differences = min(
@@ -315,10 +319,22 @@ def _miss(store: Store, block_name: str, key: Key) -> Miss:
     return Miss("", differences, nearest)
 
 
-def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
-    """Readable entries that were saved or met under a block's name, newest first."""
+# By store and name: the entries that this process saved or found last, newest first; replaced, never changed.
+_recent: dict[tuple[str, str], tuple[Manifest, ...]] = {}
+_MOST_NAMES = 1000
+
+
+def _met(store: Store, block_name: str, manifest: Manifest) -> None:
+    if len(_recent) > _MOST_NAMES:
+        _recent.clear()
+    others = (m for m in _recent.get((store.url, block_name), ()) if m.key.digest != manifest.key.digest)
+    _recent[store.url, block_name] = (manifest, *itertools.islice(others, _NEAREST_OF - 1))
+
+
+def entries_of(store: Store, block_name: str, most: int | None = None) -> Iterator[Manifest]:
+    """Readable entries that were saved or met under a block's name, newest first; of ``most`` keys, whichever."""
     found = []
-    for pointer in store.list(label_folder(block_name)):
+    for pointer in itertools.islice(store.list(label_folder(block_name)), most):
         for name in store.list(f"entries/{pointer.rpartition('/')[2]}"):
             data = store.get(name)
             try:
@@ -347,7 +363,7 @@ class Results(NamedTuple):
     kept
         What else a hit gives back, by names that begin with a dot: ``.generators``, the states of the global
         random generators that it moved.
-    captured, changed, files, unsaved
+    captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
     """
 
@@ -360,7 +376,6 @@ class Results(NamedTuple):
     kept: Mapping[str, Any]
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    files: tuple[OutputFile, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
 
 
@@ -375,6 +390,7 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    made: outputs.Made | None = None,
     leave_out: bool = True,
     prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
@@ -384,7 +400,7 @@ def save(
 
     With ``leave_out`` a value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds
     upstream objects as :func:`lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved
-    as the way to them, but for ``contents``.
+    as the way to them, but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
@@ -425,6 +441,8 @@ def save(
     blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     for buffer in layout.large:
         blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+    if made is not None:
+        outputs.put(store, made)
     manifest = Manifest(
         name=block_name,
         key=built.key,
@@ -439,12 +457,13 @@ def save(
         generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
-        files=results.files,
+        files=made.rows if made is not None else (),
         unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    _met(store, block_name, manifest)
     if memory is not None:
         memory.forget(store.url, built.key.digest)
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]

@@ -173,7 +173,7 @@ class Call(Passage):
             options=site.options,
             settings=chosen,
             frame=frame,
-            entry=Entry(0, None),
+            entry=Entry(0, 0, None),
             place=site.place,
             line=site.block.line,
             started=time.perf_counter(),
@@ -222,8 +222,8 @@ class Call(Passage):
         self._met_others |= self.site.is_async and _has_other_tasks()
         return super().end(raised)
 
-    def _changed(self) -> list[changes.Change]:
-        found = super()._changed()
+    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
+        found = super()._changed(after)
         if found and self._met_others:
             names = ", ".join(sorted({change.display for change in found}))
             raise CodecError(

@@ -64,10 +64,10 @@ class BlockFinished:
         On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
     differing
         What is not as the entry says, in clauses.
-    lacking
-        On a hit in a notebook: names that a later cell may want and that the entry does not give back.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
+    lacking
+        On a hit in a notebook: names that a later cell may want and that the entry does not give back.
     quiet, log_path
         The settings at this block: no line on standard error; file for one line of JSON.
     """
@@ -90,8 +90,8 @@ class BlockFinished:
     problem: str = ""
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
-    lacking: tuple[str, ...] = ()
     calls: Calls | None = None
+    lacking: tuple[str, ...] = ()
     quiet: bool = False
     log_path: str | None = None
 

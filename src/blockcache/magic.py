@@ -174,8 +174,9 @@ class Cells:
             self._pending = None
             try:
                 return self._named(tree, line)
-            except (ipython.UsageError, CacheError) as error:
-                self._error = str(error)
+            except Exception as error:  # whatever it is; one that is raised here would take this transformer away
+                clear = isinstance(error, (ipython.UsageError, CacheError))
+                self._error = str(error) if clear else f"%%cached_block: {type(error).__name__}: {error}"
                 return ast.Module(tree.body[:1], [])  # raises it, when the cell runs
         if self._pending is None or ipython.hands_on(tree):
             return tree
@@ -206,7 +207,12 @@ class Cells:
         def value(text: Any) -> Any:
             if isinstance(text, list):
                 return [value(item) for item in text]
-            return self.shell.ev(evaluate[text]) if text in evaluate else text
+            if text not in evaluate:
+                return text
+            try:
+                return self.shell.ev(evaluate[text])
+            except Exception as error:
+                raise ipython.UsageError(f"%%cached_block: {text}: {type(error).__name__}: {error}") from error
 
         options = {key: value(text) for key, text in chosen.items() if text not in (None, [])}
         if options.get("pin") == "none":

@@ -24,6 +24,7 @@ _ROOMS = {
     "re": "blockcache.codec.tied",
     "tempfile": "blockcache.codec.tied",
     "marimo": "blockcache.types.marimo_codec",
+    "matplotlib": "blockcache.types.matplotlib_codec",
     "numpy": "blockcache.types.numpy_codec",
     "pandas": "blockcache.types.pandas_codec",
     "polars": "blockcache.types.polars_codec",

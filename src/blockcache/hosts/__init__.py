@@ -12,7 +12,7 @@ import os
 import sys
 import types
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
@@ -54,6 +54,23 @@ def source(frame: types.FrameType) -> str | None:
     file = frame.f_code.co_filename
     linecache.checkcache(file)  # a file that was edited since another tool read it
     return "".join(linecache.getlines(file, frame.f_globals)) or None
+
+
+#: Takes the arguments of a host's function that shows something; gives the event that stands for it.
+Describe = Callable[..., tuple[Any, ...]]
+#: Library that must be loaded -> the room that knows how its notebooks show things.
+_SHOWING = (("marimo", "blockcache.hosts.marimo_output"), ("IPython", "blockcache.hosts.ipython_display"))
+
+
+def showing() -> list[Any]:
+    """Rooms of hosts that run now and can show things.
+
+    Each has ``shown_by()``: triples of an object, the name of its function that shows, and what describes a call;
+    ``settled(events)``, those that make the same picture in the end; ``finished(events, problem)``, as values that
+    can be kept; ``show_again(event)``, which tells whether it is one of its own.
+    """
+    rooms = [importlib.import_module(room) for library, room in _SHOWING if library in sys.modules]
+    return [room for room in rooms if room.runs()]
 
 
 class Ran(NamedTuple):

@@ -69,7 +69,7 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
     return [
         Ran(
             # A cell that runs as a block is not what its text says.
-            ast.unparse(running.tree) if number == current and running is not None else plain(shell, text),
+            ast.unparse(running.written) if number == current and running is not None else plain(shell, text),
             f"cell [{number}]",
             certain=failed is not None and number not in failed,
             current=number == current,
