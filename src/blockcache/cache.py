@@ -400,9 +400,9 @@ def save(
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. With ``prove``, which finds upstream objects as
-    :func:`lookup` does, one that cannot be made again is left out too. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``. ``made`` has the declared output files.
+    A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
+    :func:`lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved as the way to them,
+    but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.

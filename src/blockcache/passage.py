@@ -148,6 +148,7 @@ class Passage:
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"
+    #: Whether a value that cannot be saved may be missing from an entry.
 
     def check_excluded(self) -> None:
         """Raise `CacheError` for a name of ``exclude=`` that the body does not bind."""
