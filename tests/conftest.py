@@ -63,8 +63,13 @@ class Project:
         check: bool = True,
         started: bool = False,
         arguments: Sequence[str] = (),
+        stand_in: Path | None = None,
+        ending: dict[str, Any] | None = None,
     ) -> Ran:
-        """Run a script; ``started`` starts an interpreter for it, as options and ``PYTHONPATH`` do, see ``nursery.py``."""
+        """Run a script; ``started`` starts an interpreter for it, as options and ``PYTHONPATH`` do, see ``nursery.py``.
+
+        ``stand_in`` holds a module that passes for blockcache; ``ending`` tells what the program left, see ``Nursery.run``.
+        """
         self.log.unlink(missing_ok=True)
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV"))}
         variables |= {"BLOCKCACHE_LOG": str(self.log), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -80,7 +85,8 @@ class Project:
             done = subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=120)
             code, stdout, stderr = done.returncode, done.stdout, done.stderr
         else:
-            code, stdout, stderr = NURSERIES.run([script, *arguments], str(self.folder), variables)
+            paths = [str(stand_in), *filter(None, [variables.pop("PYTHONPATH", "")])] if stand_in else None
+            code, stdout, stderr = NURSERIES.run([script, *arguments], str(self.folder), variables, paths, ending)
         return self._ran(script, code, stdout, stderr, check)
 
     def plain(self, stand_in: Path, arguments: Sequence[str] = (), env: Mapping[str, str] | None = None) -> str:

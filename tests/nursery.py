@@ -33,11 +33,16 @@ class Nursery:
             env=environment,
         )
 
-    def run(self, argv: list[str], cwd: str, env: dict[str, str], path: list[str]) -> tuple[int, str, str]:
-        """Exit status, output and errors of a script and its arguments; ``path`` stands before all other modules."""
+    def run(
+        self, argv: list[str], cwd: str, env: dict[str, str], path: list[str], ending: dict[str, Any] | None
+    ) -> tuple[int, str, str]:
+        """Exit status, output and errors of a script and its arguments; ``path`` stands before all other modules.
+
+        ``ending`` names a ``script`` whose ``describe`` runs after the program's last line, and the file ``to`` write to.
+        """
         assert self.process.stdin is not None and self.process.stdout is not None
         with tempfile.TemporaryDirectory() as folder:
-            job = {"argv": argv, "cwd": cwd, "env": env, "path": path, "folder": folder}
+            job = {"argv": argv, "cwd": cwd, "env": env, "path": path, "folder": folder, "ending": ending}
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
             code = int(self.process.stdout.readline())
@@ -57,13 +62,18 @@ class Nurseries:
         self._next = 0
 
     def run(
-        self, argv: list[str], cwd: str, env: dict[str, str], path: list[str] | None = None
+        self,
+        argv: list[str],
+        cwd: str,
+        env: dict[str, str],
+        path: list[str] | None = None,
+        ending: dict[str, Any] | None = None,
     ) -> tuple[int, str, str]:
         """Like :meth:`Nursery.run`."""
         if not self._all:
             self._all = [Nursery(self._environment | {"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
         self._next = 1 - self._next
-        return self._all[self._next].run(argv, cwd, env, path or [])
+        return self._all[self._next].run(argv, cwd, env, path or [], ending)
 
 
 def serve() -> None:
@@ -116,4 +126,22 @@ def _become(job: dict[str, Any], path: list[str]) -> None:
     space.clear()
     names = {"__doc__": None, "__package__": None, "__spec__": None, "__loader__": None, "__builtins__": builtins}
     space.update(names, __name__="__main__", __file__=script)
-    exec(code, space)
+    if job["ending"] is None:
+        exec(code, space)
+        return
+    try:
+        exec(code, space)
+    finally:
+        _describe(job["ending"], space, job["cwd"])
+
+
+def _describe(ending: dict[str, Any], space: dict[str, Any], cwd: str) -> None:
+    with open(ending["script"], encoding="utf-8") as file:
+        code = compile(file.read(), ending["script"], "exec", dont_inherit=True)
+    tools: dict[str, Any] = {"__name__": "ending"}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    exec(code, tools)
+    found = json.dumps(tools["describe"](dict(space), cwd, set(ending["seeded"])))
+    with open(ending["to"], "w", encoding="utf-8") as file:
+        file.write(found)

@@ -62,6 +62,9 @@ class cached_block:
         Called with the restored values (a mapping by name) before a body is skipped; false, or an error, is a miss.
     ttl
         How old an entry may be: seconds, a timedelta, or text such as ``"90s"``, ``"2h"``, ``"7d"``.
+    exclude
+        Names that the body binds and that are neither saved nor restored. The body runs while the code shows that
+        something after the block reads one; readers that it cannot show (modules that import this one) do not count.
     mode
         ``"on"`` looks up and saves, ``"off"`` does nothing at all, ``"refresh"`` runs and overwrites,
         ``"readonly"`` looks up and never saves, ``"frozen"`` makes a miss an error, ``"verify"`` runs the body on a
@@ -109,6 +112,7 @@ class cached_block:
         version: str | int | float | None = None,
         validate: Callable[[Mapping[str, object]], object] | None = None,
         ttl: str | float | timedelta | None = None,
+        exclude: Iterable[str] = (),
         mode: Literal["on", "off", "refresh", "readonly", "frozen", "verify"] | None = None,
         store: str | None = None,
     ) -> None:
@@ -119,7 +123,7 @@ class cached_block:
         self.key = ""
         self.restored: tuple[str, ...] = ()
         self.saved_s = 0.0
-        self._options = _options(inputs, outputs, ignore, pin, version, validate, ttl)
+        self._options = checked_options(inputs, ignore, pin, version, validate, ttl, exclude, outputs)
         self._mode = mode
         self._store = store
         self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
@@ -157,7 +161,7 @@ class cached_block:
         )
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
-        if isinstance(run.result, Hit) and not _to_be_verified(chosen) and run.ready():
+        if isinstance(run.result, Hit) and not to_be_verified(chosen) and run.ready():
             run.skip = Skip(frame, entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
@@ -269,7 +273,7 @@ def _without_values(result: Lookup) -> Lookup:
     return Hit(result.manifest, {}, result.load_s) if isinstance(result, Hit) else result
 
 
-def _to_be_verified(chosen: settings.Settings) -> bool:
+def to_be_verified(chosen: settings.Settings) -> bool:
     """Whether this hit is one of those that run again; by the system's chance, not by the program's generators."""
     return chosen.mode == "verify" and int.from_bytes(os.urandom(4), "big") < chosen.sample * 2**32
 
@@ -277,14 +281,15 @@ def _to_be_verified(chosen: settings.Settings) -> bool:
 _NO_OPTIONS = Options()
 
 
-def _options(
+def checked_options(
     inputs: Iterable[object],
-    outputs: object,
     ignore: Iterable[str | type],
     pin: Any,
     version: str | float | None,
     validate: Callable[[Mapping[str, object]], object] | None,
     ttl: str | float | timedelta | None,
+    exclude: Iterable[str] = (),
+    outputs: object = (),
 ) -> Options:
     """The arguments, checked.
 
@@ -293,15 +298,8 @@ def _options(
     CacheError
         When one is none that it can be.
     """
-    if (
-        not inputs
-        and not outputs
-        and not ignore
-        and pin is ...
-        and version is None
-        and validate is None
-        and ttl is None
-    ):
+    given = (inputs, outputs, ignore, pin is not ..., version is not None, validate, ttl is not None, exclude)
+    if not any(given):
         return _NO_OPTIONS
     ignored = [ignore] if isinstance(ignore, (str, type)) else list(ignore)
     for item in ignored:
@@ -311,6 +309,10 @@ def _options(
         raise CacheError(f"version={version!r}: it takes text or a number")
     if validate is not None and not callable(validate):
         raise CacheError(f"validate={validate!r}: it takes a function of the restored values")
+    excluded = [exclude] if isinstance(exclude, str) else list(exclude)
+    for name in excluded:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise CacheError(f"exclude={name!r}: it takes names of variables that the block binds")
     return Options(
         inputs=declared.check(inputs),
         pin=None if pin is ... else pinning(pin),
@@ -320,4 +322,5 @@ def _options(
         validate=validate,
         ttl_s=None if ttl is None else declared.parse_ttl(ttl),
         outputs=produced.check(outputs) if outputs else (),
+        excluded=frozenset(excluded),
     )

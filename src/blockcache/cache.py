@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import sys
@@ -18,6 +19,7 @@ from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
+from blockcache.memory import Held, Memory
 from blockcache.model import (
     FORMAT,
     Blob,
@@ -93,6 +95,9 @@ def lookup(
     may_write: bool = True,
     ttl_s: float | None = None,
     memo: str | None = None,
+    refuse: Callable[[Manifest], str] | None = None,
+    memory: Memory | None = None,
+    share: bool = False,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -114,6 +119,12 @@ def lookup(
         Seconds after which an entry counts as a miss.
     memo
         Folder that remembers the digests of files that did not change.
+    refuse
+        Says of an entry that is found why it cannot answer here; empty when it can.
+    memory
+        Entries that this process holds; what is found is held there.
+    share
+        Whether all lookups that share give the same objects, not values of their own.
 
     Raises
     ------
@@ -125,23 +136,75 @@ def lookup(
         When the store cannot be read.
     """
     started = time.perf_counter()
-    manifest = _variant(store, block_name, built.key, memo)
+    held = _held(store, built.key, memo, memory, share) if memory is not None else None
+    manifest = held.manifest if held is not None else _variant(store, block_name, built.key, memo)
     if isinstance(manifest, Miss):
         return manifest
     if ttl_s is not None and _age_s(manifest) >= ttl_s:
         return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
-    blobs = [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    why = refuse(manifest) if refuse is not None else ""
+    if why:
+        return Miss(why, nearest=manifest, same_key=True)
+    if held is not None and held.values is not None:
+        return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
+    blobs = held.copies() if held is not None else []
+    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=find)
+    upstream = _Asked(find)
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=upstream)
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
     changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
-    return Hit(manifest, values, time.perf_counter() - started, kept)
+    if memory is not None and held is None:
+        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
+    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
+
+
+def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:
+    """What this process holds for a key, if the store still has it and nothing that it read has changed since."""
+    for held in memory.held(store.url, key.digest, share=share):
+        if not any(_changed(held.manifest, memo)) and store.exists(entry_name(key, held.manifest.entry_id)):
+            return held
+    return None
+
+
+class _Asked:
+    """A function that knows whether it was called."""
+
+    __slots__ = ("_function", "asked")
+
+    def __init__(self, function: Callable[[Any], object]) -> None:
+        self._function = function
+        self.asked = False
+
+    def __call__(self, argument: Any) -> object:
+        self.asked = True
+        return self._function(argument)
+
+
+def _hold(
+    memory: Memory,
+    store: Store,
+    manifest: Manifest,
+    blobs: Iterable[Iterable[Buffer]],
+    values: Mapping[str, object],
+    kept: Mapping[str, Any],
+    share: bool,
+) -> None:
+    """Let this process hold an entry: its objects to share them, else its bytes where they are few.
+
+    Never the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
+    """
+    if share and not manifest.changed:
+        memory.hold(store.url, Held(manifest, None, values, kept), share=True)
+    else:
+        few = manifest.size_bytes <= _ALWAYS_HASHED_BYTES
+        memory.hold(store.url, Held(manifest, tuple(map(b"".join, blobs)) if few else None), share=False)
 
 
 def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
@@ -310,31 +373,42 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    memory: Memory | None = None,
+    share: bool = False,
     made: outputs.Made | None = None,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    Upstream objects of ``walk`` are saved as the way to them, but for ``contents``.
-    ``made`` has the declared output files.
-    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
+    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
+    way to them, but for ``contents``.
+
+    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
+    ``memory`` and ``share`` are as of :func:`lookup`; ``made`` has the declared output files.
 
     Raises
     ------
     CodecError
-        When a value cannot be saved; names every such variable. Nothing is saved then.
+        When what is kept beside the values cannot be saved, or the values not together. Nothing is saved then.
     StoreError
         When the store cannot be written.
     """
-    values = {**results.values, **results.kept}
-    encoded = encode(
-        values,
+    address = _Asked(walk.address if walk is not None else repr)
+    encode_now = functools.partial(
+        encode,
         label=built.label,
         module_globals=module_globals,
         is_library=is_library,
         upstream=walk.objects() if walk is not None else (),
-        address=walk.address if walk is not None else repr,
+        address=address,
         contents=contents,
     )
+    try:
+        encoded = encode_now({**results.values, **results.kept})
+    except CodecError as error:
+        if not error.refused or not error.refused.keys() <= results.values.keys():
+            raise
+        results = _without(results, error.refused)
+        encoded = encode_now({**results.values, **results.kept})
     layout = lay_out(encoded)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
@@ -347,7 +421,7 @@ def save(
     manifest = Manifest(
         name=block_name,
         key=built.key,
-        outputs=tuple(Output(n, _type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
+        outputs=tuple(Output(n, type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
         deleted=results.deleted,
         blobs=tuple(blobs),
         provenance=provenance,
@@ -359,12 +433,23 @@ def save(
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
         files=made.rows if made is not None else (),
-        unsaved=results.unsaved,
+        unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    if memory is not None:
+        memory.forget(store.url, built.key.digest)
+        blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
+        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
     return manifest
+
+
+def _without(results: Results, refused: Mapping[str, str]) -> Results:
+    """The results without values that cannot be saved, which are named instead."""
+    rows = [Unsaved(name, type_name(results.values[name]), reason) for name, reason in refused.items()]
+    values = {name: value for name, value in results.values.items() if name not in refused}
+    return results._replace(values=values, unsaved=(*results.unsaved, *rows))
 
 
 def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
@@ -381,6 +466,7 @@ def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blo
     return Blob(digest, size_bytes)
 
 
-def _type_name(value: object) -> str:
+def type_name(value: object) -> str:
+    """The class of a value, for people."""
     cls = type(value)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

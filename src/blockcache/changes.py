@@ -19,6 +19,7 @@ from blockcache.errors import CodecError, FingerprintError
 from blockcache.fingerprint import modules
 from blockcache.fingerprint.code import Chain, facts
 from blockcache.fingerprint.plain import PLAIN
+from blockcache.fingerprint.registry import Cached
 from blockcache.fingerprint.values import fingerprint
 from blockcache.inplace import Layer, Step, layers_of, part
 from blockcache.key import Built, Upstream
@@ -117,6 +118,8 @@ class Walk:
                 self._visit(value, ("name", name), block.written.get(name, name))
         for label, definition in built.objects.items():
             if isinstance(definition, types.FunctionType):
+                if modules.origin_of_file(definition.__code__.co_filename) != "local":
+                    continue  # what a decorator of a library keeps for itself
                 self._function(label, definition, upstream.globals)
             elif isinstance(definition, type):
                 self._class(label, definition)
@@ -130,8 +133,8 @@ class Walk:
             self._enter(*self._todo.popleft())
 
     def _enter(self, value: object, above: int, step: Step, display: str) -> None:
-        if type(value) in PLAIN or id(value) in self._numbers:
-            return
+        if type(value) in PLAIN or id(value) in self._numbers or isinstance(value, Cached):
+            return  # a cached function is known by its label
         layers = layers_of(type(value))
         if not layers and isinstance(value, (type, types.FunctionType, types.ModuleType)):
             return  # known by their labels

@@ -7,6 +7,8 @@ the body's own result stands (the setting ``strict`` raises them all).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class CacheError(Exception):
     """Base of every error that blockcache raises."""
@@ -47,9 +49,10 @@ class FingerprintError(CacheError):
 class CodecError(CacheError):
     """A value cannot be turned into bytes, or bytes cannot be turned back into it."""
 
-    def __init__(self, message: str, *, names: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, refused: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.names = names
+        #: Variables that cannot be saved, each on its own account, with the reason.
+        self.refused = dict(refused or {})
 
 
 class StoreError(CacheError):

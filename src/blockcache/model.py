@@ -378,13 +378,15 @@ def _inputs(rows: Iterable[Sequence[Any]]) -> tuple[Input, ...]:
 class Hit:
     """A lookup that found an entry whose values have been read, verified and decoded.
 
-    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.cache.Results`.
+    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.cache.Results`; ``in_memory`` says
+    that this process held the entry already.
     """
 
     manifest: Manifest
     values: Mapping[str, object]
     load_s: float
     kept: Mapping[str, Any] = field(default_factory=dict)
+    in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
+from typing import ClassVar
 
 from blockcache import (
     ambient,
@@ -28,6 +29,7 @@ from blockcache import (
     outputs,
     report,
     settings,
+    unsaved,
 )
 from blockcache.analysis import Block, analyse
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
@@ -36,7 +38,8 @@ from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
-from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance
+from blockcache.memory import Memory
+from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance, Unsaved
 from blockcache.opaque import files_behind
 from blockcache.paths import Paths
 from blockcache.stores import Store
@@ -73,6 +76,7 @@ class Options:
     validate: Callable[[Mapping[str, object]], object] | None = None
     ttl_s: float | None = None
     outputs: tuple[str, ...] = ()
+    excluded: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -99,6 +103,8 @@ class Passage:
         The skip of the body, on a hit.
     produces, staged
         The declared places for output files, if any; on a hit, what will be put into them.
+    missed
+        There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
     """
 
     name: str
@@ -119,6 +125,7 @@ class Passage:
     result: Lookup = field(default_factory=lambda: Miss(""))
     problem: str = ""
     skip: Skip | None = None
+    missed: bool = False
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
@@ -130,6 +137,7 @@ class Passage:
     staged: outputs.Staged | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
+    noun: ClassVar[str] = "block"
 
     # -- looking up ------------------------------------------------------------------------
 
@@ -166,7 +174,7 @@ class Passage:
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
-        paths = Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
+        paths = self._paths()
         ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
@@ -181,6 +189,9 @@ class Passage:
         if self.settings.redact:
             inputs = redacted(self.built.key.inputs, self.settings.redact)
             self.built = replace(self.built, key=Key(inputs, self.built.key.digest))
+
+    def _paths(self) -> Paths:
+        return Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
 
     def _refuse_another(self) -> None:
         """The statement that passed a value without content ran again: by its code it is the same, and need not be."""
@@ -229,6 +240,9 @@ class Passage:
                 may_write=self.settings.mode == "on",
                 ttl_s=self.options.ttl_s,
                 memo=self._memo,
+                refuse=self._why_not,
+                memory=self._memory,
+                share=self._shares,
             )
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
@@ -243,6 +257,33 @@ class Passage:
         if isinstance(self.result, Hit) and self.block.written:
             names = self._as_run(self.result.values)
             self.result = replace(self.result, values=dict(zip(names, self.result.values.values(), strict=True)))
+        if isinstance(self.result, Hit) and self.options.excluded:
+            values = {name: v for name, v in self.result.values.items() if not self._is_excluded(name)}
+            self.result = replace(self.result, values=values)
+
+    def _why_not(self, manifest: Manifest) -> str:
+        """Why an entry cannot answer: something after the block reads a name that it does not give back."""
+        given = {row.name: row for row in manifest.unsaved}
+        for output in manifest.outputs:
+            if output.name in self.options.excluded:
+                given[output.name] = Unsaved(output.name, output.type, unsaved.EXCLUDED)
+        clauses = {row: self._reader(row) for row in given.values()}
+        why = [unsaved.clause(row, who) for row, who in clauses.items() if who]
+        # What is not excluded any more can be saved now.
+        self.missed = any(who and self._stays(row) for row, who in clauses.items())
+        return report.first_of(why)
+
+    def _reader(self, row: Unsaved) -> str:
+        """Who may read a name after the block that is not given back; empty when nobody does."""
+        (name,) = self._as_run([row.name])
+        return unsaved.reader(self.frame, self.entry, name, vouched=self._is_excluded(name))
+
+    def _stays(self, row: Unsaved) -> bool:
+        """Whether a new entry would not give the name back either."""
+        return row.reason != unsaved.EXCLUDED or row.name in self.options.excluded
+
+    def _is_excluded(self, name: str) -> bool:
+        return self.block.written.get(name, name) in self.options.excluded
 
     def _upstream_object(self, way: changes.Address) -> object:
         assert self.built is not None and self.upstream is not None
@@ -252,6 +293,9 @@ class Passage:
         """Names as they run of names as they are written: a host may have renamed some, otherwise in each session."""
         renamed = {written: ran for ran, written in self.block.written.items()}
         return [renamed.get(name, name) for name in names]
+
+    def _as_written(self, names: Iterable[str]) -> list[str]:
+        return [self.block.written.get(name, name) for name in names]
 
     def _validate(self, hit: Hit) -> None:
         assert self.options.validate is not None
@@ -305,7 +349,7 @@ class Passage:
             # who wants an error sets `strict`.
             with contextlib.suppress(CacheWarning):
                 warnings.warn_explicit(
-                    f"block {self.name!r}: {problem}", CacheWarning, self.frame.f_code.co_filename, self.line
+                    f"{self.noun} {self.name!r}: {problem}", CacheWarning, self.block.file, self.line
                 )
 
     # -- the body runs ---------------------------------------------------------------------
@@ -317,7 +361,7 @@ class Passage:
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
         self.began = time.perf_counter()
-        if self.built is None or self.problem or self.settings.mode in ("readonly", "frozen"):
+        if self.built is None or self.problem or self.missed or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
         try:
@@ -373,7 +417,9 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
-        if self.cell is not None and cells.was_quick(self.cell, self.started, self.began):
+        if self.cell is not None and (
+            cells.was_quick(self.cell, self.started, self.began) or (raised is not None and self.cell.min_s is not None)
+        ):
             return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
@@ -418,6 +464,11 @@ class Passage:
             and value is not self.owner
         }
         self._remember(values)
+        excluded = [name for name in values if self._is_excluded(name)]
+        left_out = tuple(
+            Unsaved(written, cache.type_name(values.pop(name)), unsaved.EXCLUDED)
+            for name, written in zip(excluded, self._as_written(excluded), strict=True)
+        )
         made = outputs.made(self.produces, self._memo) if self.produces is not None else None
         states, kept, unseeded = self._moved()
         if self.cell is not None and self.cell.shows:
@@ -439,6 +490,7 @@ class Passage:
             ),
             kept,
             changed=tuple(sorted({change.display for change in changed})),
+            unsaved=left_out,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -447,7 +499,7 @@ class Passage:
             paths=self.built.path_texts,
             patterns=self.settings.redact,
         )
-        return cache.save(
+        manifest = cache.save(
             self._store,
             self.name,
             self.built,
@@ -458,8 +510,12 @@ class Passage:
             self.settings.redact,
             self.walk,
             [part for change in changed for part in change.contents],
-            made,
+            memory=self._memory,
+            share=self._shares,
+            made=made,
         )
+        self._tell_missed(manifest)
+        return manifest
 
     def _name_undeclared(self, written: Sequence[str]) -> None:
         """Say which files a hit will not write, unless that was said when an earlier entry was made."""
@@ -496,6 +552,14 @@ class Passage:
             and (name in self.block.writes or name in self.block.deletes)
             and not self.namespace.is_local(name)
         )
+
+    def _tell_missed(self, manifest: Manifest) -> None:
+        """Say which names will be missed on a hit, so that there will be none."""
+        clauses = [unsaved.clause(row, who) for row in manifest.unsaved if (who := self._reader(row))]
+        if clauses:
+            result = self.result
+            self.trouble(CodecError(f"{'; '.join(clauses)}; make it after the block, or the body runs every time"))
+            self.result = result  # why it missed is still true
 
     def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
         """Random generators that the body moved: their states before as inputs, those after, and what nobody seeded."""
@@ -566,7 +630,11 @@ class Passage:
         bound = values
         if self.entry.as_name is not None:
             bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
-        self.namespace.assign(bound, self._as_run(hit.manifest.deleted))
+        lacking = self._as_run(row.name for row in hit.manifest.unsaved)
+        lacking += [n for n in self._as_run(o.name for o in hit.manifest.outputs) if n not in values]
+        # A value from before the block must not pass for the one that the body made.
+        gone = [name for name in lacking if not self.namespace.is_variable(name)]
+        self.namespace.assign(bound, [*self._as_run(hit.manifest.deleted), *gone])
         # A block around this one depends on what this one would have read.
         declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
         paths = self.staged.paths if self.staged is not None else ()
@@ -610,7 +678,7 @@ class Passage:
         saved = outcome == "miss" and manifest is not None
         found = outcome != "miss" and manifest is not None
         self.manifest = manifest
-        self.event = BlockFinished(
+        event = BlockFinished(
             name=self.name,
             outcome=outcome,
             file=self.place.file,
@@ -637,7 +705,12 @@ class Passage:
             or self._is_old_news(),
             log_path=settings.log_path(self.settings),
         )
+        self.event = self._told(event)
         emit(self.event)
+
+    def _told(self, event: BlockFinished) -> BlockFinished:
+        """The event as it is to be told."""
+        return event
 
     def _is_old_news(self) -> bool:
         """Whether the trouble is that of a cell that nobody named, which has told it before."""
@@ -661,6 +734,16 @@ class Passage:
     def _memo(self) -> str:
         """Folder for what this machine remembers of files; stores know nothing of it."""
         return os.path.join(settings.local_folder(), "files")
+
+    @property
+    def _memory(self) -> Memory | None:
+        """Entries that this process holds; blocks keep none, their values belong to the program."""
+        return None
+
+    @property
+    def _shares(self) -> bool:
+        """Whether all hits of this process give the same objects."""
+        return False
 
     @property
     def _store(self) -> Store:

@@ -48,6 +48,8 @@ class Settings:
         A file that gets one line of JSON per block, as it was written; see :func:`log_path`.
     sample
         The share of hits that ``mode="verify"`` runs again, above 0 and at most 1.
+    memory
+        Bytes of results of cached functions that this process may hold in memory, in front of the store.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -63,6 +65,7 @@ class Settings:
     strict: bool = False
     log: str | None = None
     sample: float = 1.0
+    memory: int = 256_000_000
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -77,6 +80,7 @@ class Choices(TypedDict, total=False):
     strict: bool | None
     log: str | os.PathLike[str] | None
     sample: float | str | None
+    memory: int | str | None
     redact: Sequence[str] | None
 
 
@@ -112,6 +116,23 @@ def share(value: object) -> float:
     return found
 
 
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+def size_of(value: object) -> int:
+    """A number of bytes, from a number or text such as ``256 MB``; a ValueError says what it can be."""
+    text = "" if isinstance(value, bool) else str(value).strip().lower()
+    number = text.rstrip("bkmgt ")
+    unit = text[len(number) :].strip()
+    try:
+        found = int(float(number) * _UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        found = -1
+    if found < 0:
+        raise ValueError("a number of bytes, or text such as '256 MB'; 0 for none")
+    return found
+
+
 def _as_patterns(value: object) -> tuple[str, ...]:
     import re
 
@@ -143,6 +164,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "strict": _as_flag,
     "log": _as_path,
     "sample": share,
+    "memory": size_of,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -174,7 +196,8 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``mode``: ``"on"``, ``"off"``, ``"refresh"``, ``"readonly"``, ``"frozen"`` or ``"verify"``.
         ``quiet``: no line on standard error. ``strict``: raise trouble in the cache instead of
         warning. ``log``: a file that gets one line of JSON per block. ``sample``: the share of hits that
-        ``mode="verify"`` runs again. ``redact``: regular expressions of what is not written to the store.
+        ``mode="verify"`` runs again. ``memory``: bytes of results of cached functions that this process may hold
+        (``"256 MB"``). ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises

@@ -640,6 +640,21 @@ for f in [*files, raw, text]:
         [used(f, *how) for how in (["read"], ["fileno"], ["readable"], ["close"], ["seek", 0], ["__enter__"])])
 print(text.buffer is buffer, raw.closefd)
 """,
+    "a pool of threads": """
+from concurrent.futures import ThreadPoolExecutor
+with cached_block("b"):
+    with ThreadPoolExecutor(2) as pool:
+        v = [f.result() for f in [pool.submit(len, "ab")]]
+print(v)
+""",
+    "temporaries that cannot be pickled": """
+import hashlib, os, re
+with cached_block("b"):
+    m = re.search("a", "cat"); h = hashlib.sha256(b"x"); g = (i for i in "ab")
+    v = m.start(), h.hexdigest()[:4], list(g)
+    for e in os.scandir("."): pass
+print(v)
+""",
     "with open(...) as f": """
 with cached_block("b"):
     with open(__file__) as f:
@@ -714,16 +729,6 @@ FAILING_FORMS: dict[str, tuple[str, str]] = {
     "an annotated assignment at the top of a module": (
         "the module's __annotations__ are not restored",
         'with cached_block("b"):\n    x: int = 1\nprint(x, __annotations__)\n',
-    ),
-    "a pool of threads": (
-        "the finished executor and its futures keep the block from being saved",
-        "from concurrent.futures import ThreadPoolExecutor\n"
-        'with cached_block("b"):\n    with ThreadPoolExecutor(2) as pool:\n        v = [f.result() for f in [pool.submit(len, "ab")]]\nprint(v)\n',
-    ),
-    "temporaries that cannot be pickled": (
-        "a leftover match, hash, directory entry, generator keeps the block from being saved",
-        'import hashlib, os, re\nwith cached_block("b"):\n    m = re.search("a", "cat"); h = hashlib.sha256(b"x"); g = (i for i in "ab")\n'
-        '    v = m.start(), h.hexdigest()[:4], list(g)\n    for e in os.scandir("."): pass\nprint(v)\n',
     ),
     "drawing on pyplot's current figure": (
         "what is drawn without a name is lost in silence: the figure saved afterwards is empty",

@@ -347,11 +347,6 @@ TROUBLE = {
         "[0, 1, 2]\n",
         "conn",
     ),
-    "unpicklable output": (
-        "import threading\nwith cached_block('b'):\n    lock = threading.Lock()\n    y = 1\nprint(y)",
-        "1\n",
-        "lock",
-    ),
     "dynamic code": ("x = 1\nwith cached_block('b'):\n    y = eval('x + 1')\nprint(y)", "2\n", "eval"),
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -161,7 +162,8 @@ class MarimoServer:
         self.notebook = notebook
         self.cell_ids: list[str] = []
         self.codes: list[str] = []
-        self.outputs: dict[str, dict[str, Any]] = {}
+        self.outputs: dict[str, dict[str, Any]] = {}  # of the last run
+        self.shown: dict[str, dict[str, Any]] = {}
         self.socket: ClientConnection
 
     def __enter__(self) -> MarimoServer:
@@ -238,13 +240,25 @@ class MarimoServer:
             pass
         self._check()
 
+    def set_element(self, text: str, value: object) -> None:
+        """Change the element that is the output of the cell with ``text`` in it; marimo runs what depends on it."""
+        (index,) = [i for i, code in enumerate(self.codes) if re.search(rf"^{text}$", code, re.MULTILINE)]
+        shown = json.dumps(self.shown[self.cell_ids[index]])
+        element = re.search(r"object-id=\W*([\w-]+)", shown)
+        assert element is not None, shown
+        self.outputs.clear()
+        self._post("/api/kernel/set_ui_element_value", {"objectIds": [element[1]], "values": [value]})
+        for _ in self._messages():
+            pass
+        self._check()
+
     def _messages(self) -> Iterator[dict[str, Any]]:
         """What the kernel tells the page, until a run is complete."""
         while True:
             message = json.loads(self.socket.recv(timeout=PATIENCE_S))["data"]
             yield message
             if message["op"] == "cell-op" and message.get("output"):
-                self.outputs[message["cell_id"]] = message["output"]
+                self.outputs[message["cell_id"]] = self.shown[message["cell_id"]] = message["output"]
             if message["op"] == "completed-run":
                 return
 

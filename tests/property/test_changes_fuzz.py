@@ -95,9 +95,9 @@ def value(rng: random.Random, pool: list[object], depth: int = 0) -> object:
     return made
 
 
-def change(rng: random.Random, pool: list[object]) -> None:
+def change(rng: random.Random, objects: list[object], pool: list[object]) -> None:
     """One random operation on one object."""
-    it = rng.choice(pool)
+    it = rng.choice(objects)
     new = value(rng, pool, 2)
     if isinstance(it, list):
         rng.choice([lambda: it.append(new), lambda: it.clear(), lambda: it.insert(0, new), lambda: it.reverse()])()
@@ -211,9 +211,10 @@ def once(seed: int) -> None:
     rng, pool, upstream, built = worlds[0]
     below = [v for v in pool if _within(v, upstream.bound)]
     walk = changes.Walk(_block(), upstream, built)
+    reached = list(below)  # a body can put only what it reaches, and what it makes, into others
     for _ in range(rng.randrange(1, 6)):
         if below:
-            change(rng, below)
+            change(rng, below, reached)
     result = [rng.choice(below) if below and rng.random() < 0.7 else 1, {"r": rng.choice(below) if below else 0}]
     found = list(walk.changes(lambda name, namespace: False))
     saved = {"result": result, ".changes": [c.made for c in found]}

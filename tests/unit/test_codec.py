@@ -807,7 +807,8 @@ def test_every_unpicklable_variable_is_named_with_type_and_reason(tmp_path):
         bad = {"lock": threading.Lock(), "gen": (i for i in "a"), "file": file, "deep": {"x": [threading.RLock()]}}
         with pytest.raises(CodecError) as caught:
             save({"good": 1, **bad, "also_good": np.zeros(5)})
-    assert set(caught.value.names) == set(bad)
+    assert set(caught.value.refused) == set(bad)
+    assert caught.value.refused["deep"].startswith("deep['x'][0]: cannot pickle")
     for name, value in bad.items():
         assert f"{name} ({type(value).__qualname__})" in str(caught.value)
     assert "open file" in str(caught.value)

@@ -114,19 +114,27 @@ def _refusal(
     is_library: Callable[[ModuleType], bool],
 ) -> CodecError:
     """Try each variable alone, keeping nothing, to name all culprits at once."""
+    from blockcache.codec.culprits import culprit
     from blockcache.codec.pickler import OutputPickler
     from blockcache.codec.regions import Collector
 
-    bad: dict[str, Exception] = {}
-    for name, value in outputs.items():
+    def trouble(value: object) -> str:
         try:
             OutputPickler(_forget, Collector(outputs), label, module_globals, is_library).dump(value)
         except Exception as error:
-            bad[name] = error
+            return _reason(error) or type(error).__name__
+        return ""
+
+    bad: dict[str, str] = {}
+    for name, value in outputs.items():
+        reason = trouble(value)
+        if reason:
+            path, reason = culprit(value, reason, trouble)
+            bad[name] = f"{name}{path}: {reason}" if path else reason
     if not bad:
-        return CodecError(f"cannot save {', '.join(outputs)} together: {_reason(whole)}", names=tuple(outputs))
-    text = "; ".join(f"{name} ({type(outputs[name]).__qualname__}): {_reason(error)}" for name, error in bad.items())
-    return CodecError(f"cannot save {text}", names=tuple(bad))
+        return CodecError(f"cannot save {', '.join(outputs)} together: {_reason(whole)}")
+    text = "; ".join(f"{name} ({type(outputs[name]).__qualname__}): {reason}" for name, reason in bad.items())
+    return CodecError(f"cannot save {text}", refused=bad)
 
 
 def _forget(piece: object) -> None:

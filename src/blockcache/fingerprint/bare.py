@@ -23,7 +23,7 @@ _LOADS = (*_VARIABLE_LOADS, "LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBA
 _STORES = ("STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL")
 
 
-class _Body:
+class Body:
     """The steps of one ``with`` body, by index."""
 
     def __init__(self, code: CodeType, offset: int) -> None:
@@ -83,7 +83,7 @@ def bare_block(code: CodeType, offset: int) -> Block:
     BlockError
         When the body unbinds a variable of a function, which a hit could not repeat.
     """
-    body = _Body(code, offset)
+    body = Body(code, offset)
     line = next(itertools.islice(code.co_positions(), offset // 2, None))[0] or 0
     reads: dict[str, set[tuple[str, ...]]] = {}
     writes: set[str] = set()
@@ -139,7 +139,7 @@ def left_at_end(frame: FrameType, offset: int) -> bool:
 
     False when it was left by ``return``, ``break`` or ``continue``, which a skip could not honour.
     """
-    body = _Body(frame.f_code, offset)
+    body = Body(frame.f_code, offset)
     left = body.settle(body.settle(body.place[frame.f_lasti] + 1) + 1)  # the result of __exit__ is dropped, then
     there = body.after
     while left != there:

@@ -27,6 +27,7 @@ import xxhash
 from blockcache.errors import FingerprintError
 from blockcache.fingerprint import imports, modules, patched
 from blockcache.fingerprint.code import DYNAMIC, OPAQUE_ATTRIBUTES, Chain, CodeFacts, facts, words
+from blockcache.fingerprint.registry import Cached
 from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.model import Input, Kind
 
@@ -376,7 +377,22 @@ class Reach:
             return self._module(obj, ())
         if isinstance(obj, _BUILTIN_CALLABLES):
             return self._builtin(obj)
+        if isinstance(obj, Cached):
+            return self._cached(obj)
         return None
+
+    def _cached(self, obj: Cached) -> str:
+        """A cached function is what it caches, and what its arguments say about that."""
+        inner = self.label(obj.__wrapped__) or self._content(obj.__qualname__, obj.__wrapped__)
+        known = self._labels.get(id(obj))  # it may call itself
+        if known is not None:
+            return known
+        label = self._new_label(obj, f"cached {inner}")
+        for found in obj.counts():
+            # A file is the same whoever declares it.
+            name = found.name if found.kind in ("file", "env") else f"{found.name} of {inner}"
+            self.inputs[found.kind, name] = found._replace(name=name)
+        return label
 
     def known_label(self, obj: object) -> str | None:
         """The label of a definition that the block reaches; None for anything else, however like it."""

@@ -96,6 +96,10 @@ class Namespace:
         self._read_locals({name: self.spelling(name)}, found)
         return bool(found) and not self.is_module
 
+    def is_variable(self, name: str) -> bool:
+        """Whether a name lives in a slot of a function, which nobody outside can unbind."""
+        return self.spelling(name) in _layout(self._frame.f_code).variables
+
     @property
     def is_module(self) -> bool:
         """Whether the names of the frame are the globals themselves."""

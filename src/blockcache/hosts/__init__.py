@@ -105,3 +105,37 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
             if found is not None:
                 return found
     return None
+
+
+class Afterwards(NamedTuple):
+    """Code of a notebook that may run after the code of a frame is over.
+
+    Attributes
+    ----------
+    earlier
+        What has run of its cell, where it is not part of the frame's code.
+    rest
+        What is left of its cell, in order.
+    others
+        Other cells, with what they are called.
+    """
+
+    earlier: tuple[types.CodeType, ...]
+    rest: tuple[types.CodeType, ...]
+    others: tuple[tuple[str, types.CodeType], ...]
+
+
+def afterwards(frame: types.FrameType) -> Afterwards | None:
+    """What may run after the code of ``frame``; None where a file is all that runs.
+
+    Raises
+    ------
+    LookupError
+        When the host does not tell.
+    """
+    for library, room in _ROOMS:
+        if library in sys.modules:
+            found: Afterwards | None = importlib.import_module(room).afterwards(frame)
+            if found is not None:
+                return found
+    return None

@@ -12,7 +12,7 @@ from IPython import get_ipython
 from IPython.core.error import UsageError
 
 from blockcache import cells
-from blockcache.hosts import Place, Ran
+from blockcache.hosts import Afterwards, Place, Ran, source
 
 
 def place(frame: types.FrameType) -> Place | None:
@@ -76,6 +76,29 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
         for number, text in enumerate(texts)
         if number and text.strip()
     ]
+
+
+def afterwards(frame: types.FrameType) -> Afterwards | None:
+    """The rest of the running cell, and the cells that have run in this session; None for code that is no cell's."""
+    ran = executed(frame)
+    if ran is None:
+        return None
+    try:
+        others = [(cell.file, _compiled(ast.parse(cell.text))) for cell in ran if cell.text != ran[-1].text]
+        text = source(frame)
+        # A cell is compiled statement by statement, and what a magic runs as a whole but for its last expression.
+        body = ast.parse(text if text is not None else ran[-1].text).body
+        done = [n for n in body if n.lineno <= frame.f_lineno] if text is not None else body[:-1]
+        earlier, rest = (_compiled(ast.Module(part, [])) for part in (done, body[len(done) :]))
+        return Afterwards((earlier,), (rest,), tuple(others))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise LookupError(f"a cell cannot be parsed ({type(error).__name__})") from error
+
+
+def _compiled(tree: ast.Module) -> types.CodeType:
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code: types.CodeType = compile(tree, "<cell>", "exec", flags=flags, dont_inherit=True)
+    return code
 
 
 def plain(shell: Any, text: str) -> str:

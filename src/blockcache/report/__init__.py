@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from blockcache.report.reporters import append_json, install, log_record, print_line
-from blockcache.report.words import age, cause, duration, line, one_line, reason, size, subject, why
+from blockcache.report.words import age, cause, duration, first_of, line, one_line, reason, size, subject, why
 
 if TYPE_CHECKING:
     from blockcache.report.card import card_html, described
@@ -28,6 +28,7 @@ __all__ = [
     "diff_style",
     "duration",
     "explain",
+    "first_of",
     "install",
     "line",
     "log_record",

@@ -200,6 +200,15 @@ def _is_opaque(digest: str) -> bool:
 
 def line(event: BlockFinished) -> str:
     """The one line that a block prints."""
+    if event.calls is not None:
+        hits, saved_s, runs, took_s = event.calls
+        counted = (("hit", hits, "saved", saved_s), ("run", runs, "took", took_s))
+        facts = [
+            f"{n:,} {what}{'s' * (n > 1)}" + (f" {did} {duration(time_s)}" if time_s else "")
+            for what, n, did, time_s in counted
+            if n
+        ]
+        return one_line(event.name, NOTE_WIDTH) + f"  {hits + runs:,} calls  " + SEPARATOR.join(facts)
     return one_line(event.name, NOTE_WIDTH) + f"  {event.outcome:<4}  " + SEPARATOR.join(told(event))
 
 
