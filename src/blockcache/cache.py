@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators, outputs
+from blockcache import changes, discovered, generators, outputs, process
 from blockcache.codec import decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -43,6 +43,7 @@ from blockcache.texts import redact, redacted
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
 CHANGES = ".changes"
+PROCESS = ".process"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with.
@@ -146,6 +147,7 @@ def lookup(
     if why:
         return Miss(why, nearest=manifest, same_key=True)
     if held is not None and held.values is not None:
+        process.check(held.kept.get(PROCESS, {}))
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
     blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
@@ -158,6 +160,7 @@ def lookup(
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
     changes.check(kept.get(CHANGES, ()))
+    process.check(kept.get(PROCESS, {}))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     if memory is not None and held is None:

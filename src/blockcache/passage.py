@@ -27,6 +27,7 @@ from blockcache import (
     inputs,
     key,
     outputs,
+    process,
     report,
     settings,
     unsaved,
@@ -131,6 +132,8 @@ class Passage:
     loaded: frozenset[str] = frozenset()
     began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
+    stood: Mapping[str, object] = field(default_factory=dict)
+    settled: process.Changed = field(default_factory=lambda: process.Changed({}))
     recorder: discovered.Recorder | None = None
     walk: changes.Walk | None = None
     produces: outputs.Declared | None = None
@@ -364,6 +367,7 @@ class Passage:
         if self.built is None or self.problem or self.missed or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
+        self.stood = process.snapshot()
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
@@ -452,6 +456,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
+        self.settled = process.changed(self.stood, self.built.uses)
         changed = self._changed()
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
@@ -475,6 +480,8 @@ class Passage:
             kept[cells.LAST] = cells.held(self.cell)
         if changed:
             kept[cache.CHANGES] = [change.made for change in changed]
+        if self.settled.made:
+            kept[cache.PROCESS] = self.settled.made
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
@@ -489,7 +496,7 @@ class Passage:
                 *(f"writes {file}" for file in recorded.written),
             ),
             kept,
-            changed=tuple(sorted({change.display for change in changed})),
+            changed=tuple(sorted({*(change.display for change in changed), *self.settled.names})),
             unsaved=left_out,
         )
         texts = texts_of(
@@ -528,7 +535,7 @@ class Passage:
             self._warn(f"it writes {named}{more}, which a hit does not write again; declare what is needed in outputs=")
 
     def _changed(self) -> list[changes.Change]:
-        """What the body changed in place.
+        """What the body changed in place, but for the state of the process.
 
         Raises
         ------
@@ -538,6 +545,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None and self.walk is not None
         found = list(self.walk.changes(self._bound_by_body))
         names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        names = [name for name in names if not process.explains(self.settled.explains, name)]
         lost = self.walk.unexplained(names, found)
         if lost:
             raise CodecError(
@@ -644,6 +652,7 @@ class Passage:
         changes.apply(hit.kept.get(cache.CHANGES, ()))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        process.apply(hit.kept.get(cache.PROCESS, {}))
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
         self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
