@@ -43,6 +43,7 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+ANNOTATIONS = ".annotations"
 CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
@@ -164,8 +165,10 @@ def lookup(
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     if held is None:
         _met(store, block_name, manifest)
-    if memory is not None and held is None:
-        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
+    # Not the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
+    share = share and not upstream.asked and not manifest.changed
+    if memory is not None and (held is None or share):
+        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
 
 
@@ -200,11 +203,8 @@ def _hold(
     kept: Mapping[str, Any],
     share: bool,
 ) -> None:
-    """Let this process hold an entry: its objects to share them, else its bytes where they are few.
-
-    Never the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
-    """
-    if share and not manifest.changed:
+    """Let this process hold an entry: its objects to share them, else its bytes where they are few."""
+    if share:
         memory.hold(store.url, Held(manifest, None, values, kept), share=True)
     else:
         few = manifest.size_bytes <= _ALWAYS_HASHED_BYTES
@@ -365,6 +365,8 @@ class Results(NamedTuple):
         random generators that it moved.
     captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
+    needed
+        Names without which nothing is worth saving.
     """
 
     values: Mapping[str, object]
@@ -377,6 +379,7 @@ class Results(NamedTuple):
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
+    needed: frozenset[str] = frozenset()
 
 
 def save(
@@ -425,11 +428,14 @@ def save(
         decode_now = functools.partial(
             decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
         )
-        results = _without(results, _unmakable(results.values, encode_now, decode_now))
+        unmakable = _unmakable(results.values, encode_now, decode_now)
+        if unmakable.keys() & results.needed:
+            raise CodecError("; ".join(unmakable.values()))
+        results = _without(results, unmakable)
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
-        if not error.refused or not error.refused.keys() <= results.values.keys():
+        if not error.refused or not error.refused.keys() <= results.values.keys() - results.needed:
             raise
         results = _without(results, error.refused)
         encoded = encode_now({**results.values, **results.kept})
@@ -466,7 +472,8 @@ def save(
     if memory is not None:
         memory.forget(store.url, built.key.digest)
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
-        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
+        share = share and not address.asked and not manifest.changed
+        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share)
     return manifest
 
 
