@@ -43,6 +43,7 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+ANNOTATIONS = ".annotations"
 CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20

@@ -115,6 +115,10 @@ class _Names(Namespace):
         """Bind names."""
         self.values.update(values)
 
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """The names by the alphabet."""
+        return sorted(names)
+
     def is_local(self, name: str) -> bool:
         """Whether a name is an argument."""
         return name in self.values and name != FUNCTION

@@ -32,7 +32,7 @@ from blockcache import (
     settings,
     unsaved,
 )
-from blockcache.analysis import Block, analyse
+from blockcache.analysis import Block, analyse, annotated_names
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint import modules
@@ -508,12 +508,12 @@ class Passage:
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
-            name: value
-            for name, value in after.items()
+            name: after[name]
+            for name in self.namespace.in_order(after)
             # The same object as before: the body left it alone, or bound what is part of the key anyway.
-            if not (self.before.get(name, _MISSING) is value and name in self.upstream.bound)
+            if not (self.before.get(name, _MISSING) is after[name] and name in self.upstream.bound)
             and name in self.block.writes
-            and value is not self.owner
+            and after[name] is not self.owner
         }
         self._remember(values)
         excluded = [name for name in values if self._is_excluded(name)]
@@ -529,6 +529,9 @@ class Passage:
             kept[cells.LAST] = cells.held(self.cell)
         if changed:
             kept[cache.CHANGES] = [change.made for change in changed]
+        annotations = self.namespace.annotations(annotated_names(self.block.source))
+        if annotations:
+            kept[cache.ANNOTATIONS] = annotations
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
@@ -705,6 +708,7 @@ class Passage:
         if self.staged is not None:
             self._put_back(self.staged)
         changes.apply(hit.kept.get(cache.CHANGES, ()))
+        self.namespace.annotate(hit.kept.get(cache.ANNOTATIONS, {}))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
         capture.replay(hit.kept, self.frame, self.line)

@@ -156,9 +156,12 @@ def kernel(folder: Path, notebook: Any) -> Iterator[Callable[[int], Any]]:
 class MarimoServer:
     """``marimo edit`` or ``marimo run`` on a notebook of the folder, with us in the place of the browser's page."""
 
-    def __init__(self, folder: Path, mode: str, notebook: str = "notebook.py", *, real_page: bool = False) -> None:
+    def __init__(
+        self, folder: Path, mode: str, notebook: str = "notebook.py", *, real_page: bool = False, query: str = ""
+    ) -> None:
         self.folder = folder
         self.mode = mode
+        self.query = query  # of the page's address
         self.real_page = real_page  # somebody else opens it
         self.notebook = notebook
         self.cell_ids: list[str] = []
@@ -187,7 +190,7 @@ class MarimoServer:
             self.connected = ExitStack()
             if self.real_page:
                 return self
-            page = connect(f"ws://{self.address}/ws?session_id=s_test", max_size=None)
+            page = connect(f"ws://{self.address}/ws?session_id=s_test{self.query}", max_size=None)
             self.socket = self.connected.enter_context(page)
         except BaseException:
             self._stop()
