@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import sys
 import time
@@ -12,8 +13,8 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators
-from blockcache.codec import decode, encode
+from blockcache import changes, discovered, generators, outputs
+from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
@@ -31,7 +32,6 @@ from blockcache.model import (
     Manifest,
     Miss,
     Output,
-    OutputFile,
     Provenance,
     Stat,
     Unsaved,
@@ -47,8 +47,9 @@ ANNOTATIONS = ".annotations"
 CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
-#: How many earlier entries of a name a miss is compared with.
+#: How many earlier entries of a name a miss is compared with, and of how many in the store.
 _NEAREST_OF = 8
+_MOST_LOOKED_AT = 500
 #: What a folder's name may have on most file systems.
 _LONGEST_FOLDER_BYTES = 255
 _SHORTENED_BYTES = 100
@@ -150,7 +151,7 @@ def lookup(
     if held is not None and held.values is not None:
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
-    blobs = blobs or [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
@@ -162,6 +163,8 @@ def lookup(
     changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
+    if held is None:
+        _met(store, block_name, manifest)
     if memory is not None and held is None:
         _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
@@ -287,7 +290,7 @@ def _import(module: str) -> None:
             raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 
 
-def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
+def verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
     """A blob's bytes, known to be those that were saved."""
     name = f"blobs/{blob.digest}"
     data = store.get(name)
@@ -306,7 +309,8 @@ def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
 
 
 def _miss(store: Store, block_name: str, key: Key) -> Miss:
-    entries = list(entries_of(store, block_name))
+    # In a loop, what this process met last: reading all that a name has would cost more at each round.
+    entries = _recent.get((store.url, block_name)) or tuple(entries_of(store, block_name, _MOST_LOOKED_AT))
     if not entries:
         return Miss("first run")
     nearest, differences = min(
@@ -316,10 +320,22 @@ def _miss(store: Store, block_name: str, key: Key) -> Miss:
     return Miss("", differences, nearest)
 
 
-def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
-    """Readable entries that were saved or met under a block's name, newest first."""
+# By store and name: the entries that this process saved or found last, newest first; replaced, never changed.
+_recent: dict[tuple[str, str], tuple[Manifest, ...]] = {}
+_MOST_NAMES = 1000
+
+
+def _met(store: Store, block_name: str, manifest: Manifest) -> None:
+    if len(_recent) > _MOST_NAMES:
+        _recent.clear()
+    others = (m for m in _recent.get((store.url, block_name), ()) if m.key.digest != manifest.key.digest)
+    _recent[store.url, block_name] = (manifest, *itertools.islice(others, _NEAREST_OF - 1))
+
+
+def entries_of(store: Store, block_name: str, most: int | None = None) -> Iterator[Manifest]:
+    """Readable entries that were saved or met under a block's name, newest first; of ``most`` keys, whichever."""
     found = []
-    for pointer in store.list(label_folder(block_name)):
+    for pointer in itertools.islice(store.list(label_folder(block_name)), most):
         for name in store.list(f"entries/{pointer.rpartition('/')[2]}"):
             data = store.get(name)
             try:
@@ -348,7 +364,7 @@ class Results(NamedTuple):
     kept
         What else a hit gives back, by names that begin with a dot: ``.generators``, the states of the global
         random generators that it moved.
-    captured, changed, files, unsaved
+    captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
     """
 
@@ -361,7 +377,6 @@ class Results(NamedTuple):
     kept: Mapping[str, Any]
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    files: tuple[OutputFile, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
 
 
@@ -376,13 +391,16 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    made: outputs.Made | None = None,
+    prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
     share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``.
+    A value that cannot be saved is left out, and named in the manifest. With ``prove``, which finds upstream objects as
+    :func:`lookup` does, one that cannot be made again is left out too. Upstream objects of ``walk`` are saved as the
+    way to them, but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
@@ -404,6 +422,11 @@ def save(
         address=address,
         contents=contents,
     )
+    if prove is not None:
+        decode_now = functools.partial(
+            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
+        )
+        results = _without(results, _unmakable(results.values, encode_now, decode_now))
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
@@ -418,6 +441,8 @@ def save(
     blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     for buffer in layout.large:
         blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+    if made is not None:
+        outputs.put(store, made)
     manifest = Manifest(
         name=block_name,
         key=built.key,
@@ -432,17 +457,35 @@ def save(
         generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
-        files=results.files,
+        files=made.rows if made is not None else (),
         unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    _met(store, block_name, manifest)
     if memory is not None:
         memory.forget(store.url, built.key.digest)
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
         _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
     return manifest
+
+
+def _unmakable(
+    values: Mapping[str, object], encode_now: Callable[..., Encoded], decode_now: Callable[..., object]
+) -> dict[str, str]:
+    """Values that can be saved and not be made again, with the reason."""
+    found = {}
+    for name, value in values.items():
+        try:
+            encoded = encode_now({name: value})
+        except CodecError:
+            continue  # it will be found out
+        try:
+            decode_now(b"".join(encoded.stream), encoded.buffers)
+        except CodecError as error:
+            found[name] = str(error)
+    return found
 
 
 def _without(results: Results, refused: Mapping[str, str]) -> Results:

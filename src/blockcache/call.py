@@ -225,8 +225,8 @@ class Call(Passage):
         self._met_others |= self.site.is_async and _has_other_tasks()
         return super().end(raised)
 
-    def _changed(self) -> list[changes.Change]:
-        found = super()._changed()
+    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
+        found = super()._changed(after)
         if found and self._met_others:
             names = ", ".join(sorted({change.display for change in found}))
             raise CodecError(

@@ -211,6 +211,13 @@ _LEAVES: dict[str, Layer] = {
 }
 
 
+def _put_args(error: BaseException, contents: list[object]) -> None:
+    error.args = tuple(contents)
+
+
+_RAISED = Layer("args", lambda e: list(e.args), held=lambda e: list(e.args), put=_put_args)
+
+
 # -- which of them a class has ------------------------------------------------------------------
 
 #: Nothing in them changes, or what does is no result.
@@ -279,6 +286,8 @@ def _layers_of(cls: type) -> tuple[Layer, ...]:
             # What a derived class adds is its attributes.
             own = base is not cls and cls.__dictoffset__ and not base.__dictoffset__
             return (found, _ATTRIBUTES) if own else (found,)
+    if issubclass(cls, BaseException):
+        return _RAISED, _ATTRIBUTES
     module = cls.__module__.partition(".")[0] if isinstance(cls.__module__, str) else ""
     if module in _FIXED_MODULES:
         return ()

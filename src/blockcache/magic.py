@@ -52,6 +52,7 @@ def _block_options() -> _Parser:
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "X"}
     add("--inputs", help="what else the result depends on: paths, globs, URLs, @sets", **several)
     add("--ignore", help="upstream names and types whose values do not count", **several)
+    add("--exclude", help="names that are neither saved nor restored", **several)
     add("--version", metavar="X", help="text that you change to make the entries before unwanted")
     add("--pin", choices=["exact", "minor", "major", "none"], help="how exactly versions of distributions count")
     add("--validate", metavar="{FUNCTION}", help="called with the restored values; false is a miss")
@@ -64,7 +65,7 @@ def _block_options() -> _Parser:
 
 
 _OPTIONS = _block_options()
-_LISTS = ("inputs", "ignore")
+_LISTS = ("inputs", "ignore", "exclude")
 
 
 def _auto_options() -> _Parser:
@@ -173,8 +174,9 @@ class Cells:
             self._pending = None
             try:
                 return self._named(tree, line)
-            except (ipython.UsageError, CacheError) as error:
-                self._error = str(error)
+            except Exception as error:  # whatever it is; one that is raised here would take this transformer away
+                clear = isinstance(error, (ipython.UsageError, CacheError))
+                self._error = str(error) if clear else f"%%cached_block: {type(error).__name__}: {error}"
                 return ast.Module(tree.body[:1], [])  # raises it, when the cell runs
         if self._pending is None or ipython.hands_on(tree):
             return tree
@@ -205,7 +207,12 @@ class Cells:
         def value(text: Any) -> Any:
             if isinstance(text, list):
                 return [value(item) for item in text]
-            return self.shell.ev(evaluate[text]) if text in evaluate else text
+            if text not in evaluate:
+                return text
+            try:
+                return self.shell.ev(evaluate[text])
+            except Exception as error:
+                raise ipython.UsageError(f"%%cached_block: {text}: {type(error).__name__}: {error}") from error
 
         options = {key: value(text) for key, text in chosen.items() if text not in (None, [])}
         if options.get("pin") == "none":

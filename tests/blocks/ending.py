@@ -10,6 +10,7 @@ Text, numbers and tuples of these have no number: whether two equal ones are one
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
@@ -24,7 +25,7 @@ _FIRST = {"__name__", "__doc__", "__package__", "__spec__", "__loader__", "__bui
 # What a class has by itself, and where it stands.
 _OF_CLASSES = {
     *("__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "_abc_impl", "__firstlineno__"),
-    *("__slotnames__", "__annotate__", "__annotations_cache__", "__annotate_func__"),
+    *("__slotnames__", "__static_attributes__", "__annotate__", "__annotations_cache__", "__annotate_func__"),
 }
 _ADDRESS = re.compile(r"\b0x[0-9a-f]+")
 
@@ -102,6 +103,8 @@ class _Graph:
             case set() | frozenset():
                 return f"{head} {{{', '.join([self.text(v) for v in sorted(value, key=self._alone)])}}}{self._state(value)}"
             case dict():
+                if "version" in value and any(type(k) is tuple and len(k) == 3 for k in value):
+                    value = {k: v for k, v in value.items() if k != "version"}  # a __warningregistry__ counts filters
                 items = ", ".join([f"{self.text(k)}: {self.text(v)}" for k, v in value.items()])
                 return f"{head} {{{items}}}{self._state(value)}"
         found = self._of_library(value)
@@ -150,6 +153,8 @@ class _Graph:
             return _ADDRESS.sub("0x", repr(value))
         if isinstance(reduced, str):
             return reduced
+        if isinstance(value, functools.partial):  # asking for its attributes makes a place for them
+            reduced = (*reduced[:2], (*reduced[2][:3], reduced[2][3] or None))
         parts = [list(p) if i > 2 and p is not None else p for i, p in enumerate(reduced)]
         return f"{[self.text(p) for p in parts]}"
 

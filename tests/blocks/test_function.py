@@ -941,3 +941,23 @@ def test_pickling(project: Project) -> None:
     lines = run(project, body)
     assert lines[:3] == ["True True", "True 8", "6 True True False"]
     assert lines[3] in ("AttributeError", "PicklingError")
+
+
+def test_a_miss_costs_the_same_for_two_entries_and_for_two_thousand(project: Project) -> None:
+    """What it is compared with is not all that the function has: a loop of calls would cost its square."""
+    body = """
+    import blockcache.cache as cache
+    read = []
+    from_json = cache.Manifest.from_json.__func__
+    cache.Manifest.from_json = classmethod(lambda cls, *a: read.append(1) or from_json(cls, *a))
+    @cached_function
+    def f(x):
+        return x
+    start = int(os.environ["START"])
+    for x in range(start, start + 60):
+        f(x)
+    print(len(read))
+    """
+    assert run(project, body, env={"START": "0"}) == ["0"]
+    assert run(project, body, env={"START": "100"}) == ["60"]
+    assert run(project, body, env={"START": "200"}) == ["120"]

@@ -373,3 +373,141 @@ print(same, before == (vars(sys.stdout), vars(sys.stderr), warnings._showwarnmsg
 """
     plain, *_ = three_ways(project, text)
     assert plain.stdout == "x\nTrue True\n"
+
+
+def test_descriptors_on_request(project: Project) -> None:
+    """What other programs and C code write is said again, in order, where it is asked for."""
+    text = """
+import os, subprocess, sys, warnings
+print("before")
+with cached_block("w", capture="descriptors"):
+    print("python", flush=True)
+    subprocess.run([sys.executable, "-c", "print('another program')"], check=True)
+    os.write(1, b"descriptor\\n")
+    os.write(2, b"descriptor of errors\\n")
+    print("err", file=sys.stderr, flush=True)
+    warnings.warn("kept as a warning")
+    print("no end", end="")
+print(" after")
+"""
+    plain, cold, warm = three_ways(project, text, started=True)
+    assert "another program" in plain.stdout
+    assert not any("another program" in entry for entry in vars(warm))
+
+
+def test_what_is_asked_for_must_be_there(project: Project) -> None:
+    """An entry without descriptors does not answer who asks for them; one with them answers who does not."""
+    for capture, outcome in (
+        ("[]", "miss"),
+        ("'descriptors'", "miss"),
+        ("[]", "hit"),
+        ("'off'", "hit"),
+        ("'logs'", "miss"),
+    ):
+        project.write(main=HEAD + f'import os\nwith cached_block("w", capture={capture}):\n    print("x")\n')
+        ran = project.run()
+        assert (capture, ran.outcomes) == (capture, [outcome])
+        assert ran.stdout == "x\n"
+
+
+def test_off_says_nothing(project: Project) -> None:
+    project.write(main=HEAD + 'with cached_block("w", capture="off"):\n    print("x")\n')
+    assert [project.run().stdout for _ in range(2)] == ["x\n", ""]
+
+
+def test_log_records_on_request(project: Project) -> None:
+    """Handlers of the hit get the records; their text is not said twice."""
+    text = """
+import logging, sys
+class Kept(logging.Handler):
+    def emit(self, record):
+        print(record.name, record.levelname, record.getMessage(), record.funcName, getattr(record, "job", None))
+logging.basicConfig(format="%(levelname)s %(message)s", level="INFO")
+logging.getLogger("part").addHandler(Kept())
+with cached_block("w", capture=["logs"]):
+    logging.getLogger("part").info("done %d%%", 5, extra={"job": 7})
+    logging.getLogger("part").debug("hidden")
+    print("between")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.getLogger("other").error("trouble", exc_info=sys.argv[1:] == ["x"])
+"""
+    plain, *_ = three_ways(project, text)
+    assert "part INFO done 5% <module> 7\nbetween\n" in plain.stdout
+
+
+def test_a_limit_is_said(project: Project) -> None:
+    """What is beyond the limit is not kept, and the line and the manifest say so; a progress bar does not count."""
+    text = """
+import sys
+with cached_block("bar"):
+    for n in range(2000):
+        print(f"\\r{n:5}", end="", file=sys.stderr)
+with cached_block("long"):
+    for n in range(2000):
+        print(n)
+    print("end", file=sys.stderr)
+"""
+    project.write(main=HEAD + text)
+    env = {"BLOCKCACHE_CAPTURE_LIMIT": "1 KB"}
+    cold, warm = project.run(env=env), project.run(env=env)
+    assert cold.stdout.endswith("1999\n")
+    assert cold.stdout.startswith(warm.stdout) and 500 < len(warm.stdout) <= 1000
+    assert "\r 1999" in warm.stderr.replace("\n", "\r") and "end" not in warm.stderr
+    bar, long = cold.events
+    assert bar["untracked"] == [] and "1,000 bytes" in long["untracked"][0]
+
+
+@pytest.mark.parametrize("imported", ["import matplotlib.pyplot as plt", ""])
+def test_figures_of_pyplot(project: Project, imported: str) -> None:
+    """Numbers, the current figure and axes, identity with names and the pixels are those of a run."""
+    text = f"""
+import matplotlib
+matplotlib.use("Agg")
+{imported}
+with cached_block("w"):
+    import matplotlib.pyplot as plt
+    fig, axes = plt.subplots(2, 2)
+    axes[0, 0].plot([1, 3, 2], label="$x^2$")
+    axes[0, 0].legend()
+    axes[1, 0].yaxis.set_major_formatter(lambda value, position: f"<{{value}}>")
+    fig.colorbar(axes[1, 1].imshow([[1, 2], [3, 4]]))
+    plt.figure(7)
+    plt.hist([1, 2, 2])
+    plt.figure("named")
+    plt.close(7)
+    plt.figure(1)
+    plt.sca(axes[0, 1])
+import hashlib
+def pixels(figure):
+    figure.canvas.draw()
+    return hashlib.sha256(bytes(figure.canvas.buffer_rgba())).hexdigest()
+print(plt.get_fignums(), plt.get_figlabels(), plt.gcf() is fig, plt.gca() is axes[0, 1], plt.figure(1) is fig, fig.number)
+print([pixels(plt.figure(number)) for number in plt.get_fignums()])
+plt.figure(1)
+plt.plot([5, 6])
+print(plt.figure().number, pixels(fig), fig.stale)
+axes[0, 0].set_title("told")
+print(fig.stale)
+"""
+    three_ways(project, text)
+
+
+def test_drawing_on_a_figure_from_before_is_not_repeated(project: Project) -> None:
+    """A body that draws on the current figure, made before it, is not saved, and says which."""
+    text = """
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+plt.figure(5)
+with cached_block("draws"):
+    plt.plot([1, 2])
+with cached_block("looks"):
+    n = len(plt.get_fignums())
+"""
+    project.write(main=HEAD + text)
+    project.run()
+    again = project.run()
+    assert again.outcomes == ["miss", "hit"]
+    assert "figure 5" in again.events[0]["problem"]

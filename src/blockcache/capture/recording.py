@@ -16,8 +16,14 @@ Event = tuple[Any, ...]
 
 #: The innermost recording of the running task or thread; contexts that are made in a body inherit it.
 _inside: ContextVar[Recording | None] = ContextVar("blockcache_recording", default=None)
+#: The kind of a record that is logged.
+LOG_RECORD = "log record"
+#: What another thread says is not the body's.
+OF_OTHERS = "prints of threads from before the block"
 _MISSING = object()
 _NOWHERE: tuple[str, Callable[[Any], object]] = ("", lambda text: None)
+#: Where what is beyond the limit goes.
+_CUT: tuple[str, Callable[[Any], object]] = ("cut", lambda text: None)
 
 
 class Recording:
@@ -31,9 +37,13 @@ class Recording:
         The line of its ``with`` statement.
     limit_bytes
         What is said beyond this size is not kept.
+    settle
+        Takes events, and gives those that make the same picture in the end.
     """
 
-    def __init__(self, frame: FrameType, line: int, limit_bytes: int) -> None:
+    def __init__(
+        self, frame: FrameType, line: int, limit_bytes: int, settle: Callable[[list[Event]], list[Event]]
+    ) -> None:
         self.frame: FrameType | None = frame
         self.line = line
         self.problems: dict[str, None] = {}
@@ -41,6 +51,7 @@ class Recording:
         self.cut = False
         self._outer: Recording | None = None
         self._limit = limit_bytes
+        self._settle = settle
         self._size = 0
         self._events: list[Event] = []
         self._current = _NOWHERE
@@ -86,34 +97,29 @@ class Recording:
         """Text, or bytes, on a stream."""
         if _inside.get() is not self and not self.owns():
             if threading.get_ident() != self._thread:
-                self.clauses["prints of threads from before the block"] = None
+                self.clauses[OF_OTHERS] = None
             return
         current = self._current
-        if current[0] != channel or isinstance(text, bytes) != channel.endswith(" bytes"):
+        if current[0] != channel:
+            if current is _CUT:
+                return
             current = self._switch(channel)
         current[1](text)
         self._size += len(text)
-        if self._size > self._limit and not self.cut:
+        if self._size > self._limit:
             self._shrink()
 
-    def add(self, *event: Any, size_bytes: int = 0) -> None:
+    def add(self, event: Event) -> None:
         """Anything else."""
-        if self.cut and size_bytes:
+        if self.cut and (size := _size(event)) > 0 and self._size + size > self._limit:
             return
-        self._size += size_bytes
+        self._size += _size(event)
         self._events.append(event)
-        self._current = _NOWHERE
+        self._current = _CUT if self.cut else _NOWHERE
         if self._size > self._limit and not self.cut:
             self._shrink()
-
-    def drop(self, which: Callable[[Event], bool]) -> None:
-        """Forget what was said, where ``which`` says so."""
-        self._events = [event for event in self._events if not which(event)]
-        self._current = _NOWHERE
 
     def _switch(self, channel: str) -> tuple[str, Callable[[Any], object]]:
-        if self.cut:
-            return _NOWHERE
         # A sink takes next to no time and memory for each of a million short writes.
         sink: Any = io.BytesIO() if channel.endswith(" bytes") else io.StringIO()
         self._events.append((channel, sink))
@@ -121,41 +127,58 @@ class Recording:
         return self._current
 
     def _shrink(self) -> None:
-        """Let go of states of progress bars that are past; when that is not enough, of what follows."""
+        """Let go of what is past (states of progress bars); when that is not enough, of what follows."""
         self._events = self.events()
-        self._size = sum(_size(event) for event in self._events)
+        self._size = _size(self._events)
         self._current = _NOWHERE
-        if 2 * self._size > self._limit:
-            self.cut = True
+        if 2 * self._size <= self._limit:
+            return
+        self.cut = True
+        self._current = _CUT
+        while self._size > self._limit and self._events:
+            last = self._events.pop()
+            size = _size(last)
             over = self._size - self._limit
-            while over > 0 and self._events:
-                last = self._events.pop()
-                if len(last) == 2 and len(last[1]) > over:
-                    self._events.append((last[0], last[1][:-over]))
-                over -= _size(last)
+            if is_text(last) and size > over:
+                self._events.append((last[0], last[1][:-over]))
+                size = over
+            self._size -= size
 
     def events(self) -> list[Event]:
-        """All that was said, text settled."""
+        """All that was said, as it is to be seen in the end."""
         found: list[Event] = []
         for event in list(self._events):
-            if len(event) == 2 and isinstance(event[1], (io.StringIO, io.BytesIO)):
-                text: Any = event[1].getvalue()
-                event = (event[0], settled(text) if isinstance(text, str) else text)
-                if not text:
+            if isinstance(event[1], (io.StringIO, io.BytesIO)):
+                event = (event[0], event[1].getvalue())
+            if is_text(event):
+                if not event[1]:
                     continue
+                if isinstance(event[1], str):
+                    event = (event[0], settled(event[1]))
             found.append(event)
-        return found
+        return self._settle(found)
+
+
+def is_text(event: Event) -> bool:
+    """Whether an event is text, or bytes, on a stream."""
+    return len(event) == 2 and isinstance(event[1], (str, bytes))
 
 
 def _thread_of(ident: int) -> object:
     return threading._active.get(ident)  # type: ignore[attr-defined]
 
 
-def _size(event: Event) -> int:
-    """How much of the limit an event takes."""
-    if len(event) != 2:
-        return 0
-    return len(event[1].getvalue() if isinstance(event[1], (io.StringIO, io.BytesIO)) else event[1])
+def _size(said: object) -> int:
+    """How much of the limit something takes: its texts and bytes."""
+    if isinstance(said, (str, bytes)):
+        return len(said)
+    if isinstance(said, (io.StringIO, io.BytesIO)):
+        return said.tell()
+    if isinstance(said, (tuple, list)):
+        return sum(map(_size, said))
+    if isinstance(said, dict):
+        return sum(map(_size, said.values()))
+    return int(getattr(said, "size_bytes", 0))
 
 
 #: Colours take no room; an erased line covers whatever stood there.

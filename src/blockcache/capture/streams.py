@@ -43,6 +43,8 @@ class _Tap:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.listeners: tuple[tuple[Recording, str], ...] = ()
+        # Of those who hear it another way: functions that write so that they do not, the outermost first.
+        self.asides: tuple[tuple[Recording, Callable[[str], int]], ...] = ()
         self._wrapped: list[tuple[Any, str, Any, bool, Any]] = []
 
     def open(self) -> None:
@@ -78,10 +80,11 @@ class _Tap:
 
 def _plain_writer(tap: _Tap, original: Callable[[str], int]) -> Callable[[str], int]:
     def write(text: str, /) -> int:
+        if _unheard and get_ident() in _unheard:
+            return tap.asides[0][1](text) if tap.asides else original(text)
         count = original(text)
-        if not _unheard or get_ident() not in _unheard:
-            for recording, channel in tap.listeners:
-                recording.say(channel, text)
+        for recording, channel in tap.listeners:
+            recording.say(channel, text)
         return count
 
     return write
@@ -132,8 +135,11 @@ def standard() -> dict[str, Any]:
     return found
 
 
-def listen(recording: Recording) -> None:
-    """Tell ``recording`` from now on what is written to the standard streams."""
+def listen(recording: Recording, aside: Callable[[Any], Callable[[str], int] | None]) -> None:
+    """Tell ``recording`` from now on what is written to the standard streams.
+
+    ``aside`` gives a function for a stream that is heard another way: it writes so that it is not.
+    """
     with _lock:
         for channel, stream in standard().items():
             tap = _taps.get(id(stream))
@@ -148,7 +154,10 @@ def listen(recording: Recording) -> None:
                         ] = None
                     continue
                 _taps[id(stream)] = tap
-            tap.listeners = (*tap.listeners, (recording, channel))
+            if (past := aside(stream)) is not None:
+                tap.asides = (*tap.asides, (recording, past))
+            else:
+                tap.listeners = (*tap.listeners, (recording, channel))
 
 
 def leave(recording: Recording) -> None:
@@ -156,7 +165,8 @@ def leave(recording: Recording) -> None:
     with _lock:
         for ident, tap in list(_taps.items()):
             tap.listeners = tuple(pair for pair in tap.listeners if pair[0] is not recording)
-            if not tap.listeners:
+            tap.asides = tuple(pair for pair in tap.asides if pair[0] is not recording)
+            if not tap.listeners and not tap.asides:
                 tap.close()
                 del _taps[ident]
 

@@ -56,7 +56,7 @@ def _show(message: warnings.WarningMessage) -> None:
         return
     for recording in hearing:
         try:
-            recording.add(*_event(message, recording))
+            recording.add(_event(message, recording))
         except ValueError as error:
             recording.problems[str(error)] = None
 
