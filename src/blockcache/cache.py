@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators, outputs
+from blockcache import changes, discovered, generators, outputs, process
 from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -43,7 +43,9 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+ANNOTATIONS = ".annotations"
 CHANGES = ".changes"
+PROCESS = ".process"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with, and of how many in the store.
@@ -148,6 +150,7 @@ def lookup(
     if why:
         return Miss(why, nearest=manifest, same_key=True)
     if held is not None and held.values is not None:
+        process.check(held.kept.get(PROCESS, {}))
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
     blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
@@ -160,12 +163,15 @@ def lookup(
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
     changes.check(kept.get(CHANGES, ()))
+    process.check(kept.get(PROCESS, {}))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     if held is None:
         _met(store, block_name, manifest)
-    if memory is not None and held is None:
-        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
+    # Not the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
+    share = share and not upstream.asked and not manifest.changed
+    if memory is not None and (held is None or share):
+        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
 
 
@@ -200,11 +206,8 @@ def _hold(
     kept: Mapping[str, Any],
     share: bool,
 ) -> None:
-    """Let this process hold an entry: its objects to share them, else its bytes where they are few.
-
-    Never the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
-    """
-    if share and not manifest.changed:
+    """Let this process hold an entry: its objects to share them, else its bytes where they are few."""
+    if share:
         memory.hold(store.url, Held(manifest, None, values, kept), share=True)
     else:
         few = manifest.size_bytes <= _ALWAYS_HASHED_BYTES
@@ -365,6 +368,8 @@ class Results(NamedTuple):
         random generators that it moved.
     captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
+    needed
+        Names without which nothing is worth saving.
     """
 
     values: Mapping[str, object]
@@ -377,6 +382,7 @@ class Results(NamedTuple):
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
+    needed: frozenset[str] = frozenset()
 
 
 def save(
@@ -390,16 +396,16 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
-    made: outputs.Made | None = None,
     prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
     share: bool = False,
+    made: outputs.Made | None = None,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. With ``prove``, which finds upstream objects as
-    :func:`lookup` does, one that cannot be made again is left out too. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``. ``made`` has the declared output files.
+    A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
+    :func:`lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved as the way to them,
+    but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of :func:`lookup`.
@@ -425,11 +431,14 @@ def save(
         decode_now = functools.partial(
             decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
         )
-        results = _without(results, _unmakable(results.values, encode_now, decode_now))
+        unmakable = _unmakable(results.values, encode_now, decode_now)
+        if unmakable.keys() & results.needed:
+            raise CodecError("; ".join(unmakable.values()))
+        results = _without(results, unmakable)
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
-        if not error.refused or not error.refused.keys() <= results.values.keys():
+        if not error.refused or not error.refused.keys() <= results.values.keys() - results.needed:
             raise
         results = _without(results, error.refused)
         encoded = encode_now({**results.values, **results.kept})
@@ -466,7 +475,8 @@ def save(
     if memory is not None:
         memory.forget(store.url, built.key.digest)
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
-        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
+        share = share and not address.asked and not manifest.changed
+        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share)
     return manifest
 
 

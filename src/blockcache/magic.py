@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import functools
+import html
+import io
 import math
 import re
 import time
@@ -141,13 +144,18 @@ class Cells:
             return
         from blockcache.cli import main  # and with it the command line's libraries, for who asks for them
 
+        printed = io.StringIO()  # no terminal: nothing is cut
         try:
-            main.main([word for word, _ in _words(line)], prog_name="%blockcache", standalone_mode=False)
+            with contextlib.redirect_stdout(printed):
+                main.main([word for word, _ in _words(line)], prog_name="%blockcache", standalone_mode=False)
         except Exception as error:
             tell = getattr(error, "format_message", None)  # click's own errors
             if tell is None:
                 raise
             raise ipython.UsageError(f"%blockcache: {tell()}") from None
+        text = printed.getvalue()
+        page = f'<pre style="white-space: pre; overflow-x: auto">{html.escape(text)}</pre>'
+        self.shell.display_pub.publish({"text/plain": text, "text/html": page})
 
     # -- from a cell's text to its block ---------------------------------------------------
 
@@ -232,6 +240,8 @@ class Cells:
         if not cells.is_worth_it(tree):
             return tree
         written, problem = ipython.understood(self.shell, tree)
+        if problem and ipython.is_aside(tree):
+            return tree
         digest = cells.digest_of(tree)
         if problem:
             self._watched = digest, first_line, problem

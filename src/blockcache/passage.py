@@ -28,11 +28,12 @@ from blockcache import (
     inputs,
     key,
     outputs,
+    process,
     report,
     settings,
     unsaved,
 )
-from blockcache.analysis import Block, analyse
+from blockcache.analysis import Block, analyse, annotated_names
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint import modules
@@ -140,6 +141,8 @@ class Passage:
     loaded: frozenset[str] = frozenset()
     began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
+    stood: Mapping[str, object] = field(default_factory=dict)
+    settled: process.Changed = field(default_factory=lambda: process.Changed({}))
     recorder: discovered.Recorder | None = None
     heard: capture.Capture | None = None
     walk: changes.Walk | None = None
@@ -148,6 +151,7 @@ class Passage:
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"
+    #: Whether a value that cannot be saved may be missing from an entry.
 
     def check_excluded(self) -> None:
         """Raise `CacheError` for a name of ``exclude=`` that the body does not bind."""
@@ -404,6 +408,7 @@ class Passage:
         if self.built is None or self.problem or self.missed or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
+        self.stood = process.snapshot()
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
@@ -504,16 +509,17 @@ class Passage:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
         if said.problems:
             raise CodecError("; ".join(said.problems))
+        self.settled = process.changed(self.stood, self.built.uses)
         changed = self._changed(after)
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
-            name: value
-            for name, value in after.items()
+            name: after[name]
+            for name in self.namespace.in_order(after)
             # The same object as before: the body left it alone, or bound what is part of the key anyway.
-            if not (self.before.get(name, _MISSING) is value and name in self.upstream.bound)
+            if not (self.before.get(name, _MISSING) is after[name] and name in self.upstream.bound)
             and name in self.block.writes
-            and value is not self.owner
+            and after[name] is not self.owner
         }
         self._remember(values)
         excluded = [name for name in values if self._is_excluded(name)]
@@ -529,6 +535,11 @@ class Passage:
             kept[cells.LAST] = cells.held(self.cell)
         if changed:
             kept[cache.CHANGES] = [change.made for change in changed]
+        annotations = self.namespace.annotations(annotated_names(self.block.source))
+        if annotations:
+            kept[cache.ANNOTATIONS] = annotations
+        if self.settled.made:
+            kept[cache.PROCESS] = self.settled.made
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
@@ -545,8 +556,9 @@ class Passage:
             ),
             kept | said.kept,
             captured=said.clauses,
-            changed=tuple(sorted({change.display for change in changed})),
+            changed=tuple(sorted({*(change.display for change in changed), *self.settled.names})),
             unsaved=tuple(left_out),
+            needed=self._needed,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -585,7 +597,7 @@ class Passage:
             self._warn(f"it writes {named}{more}, which a hit does not write again; declare what is needed in outputs=")
 
     def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
-        """What the body changed in place.
+        """What the body changed in place, but for the state of the process.
 
         Raises
         ------
@@ -595,6 +607,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None and self.walk is not None
         found = [*self.walk.changes(self._bound_by_body), *changes.set_on_imports(self.block, after)]
         names, others = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        names = [name for name in names if not process.explains(self.settled.explains, name)]
         lost = self.walk.unexplained(names, found) or ([] if found else others)
         if lost:
             raise CodecError(
@@ -704,8 +717,10 @@ class Passage:
         if self.staged is not None:
             self._put_back(self.staged)
         changes.apply(hit.kept.get(cache.CHANGES, ()))
+        self.namespace.annotate(hit.kept.get(cache.ANNOTATIONS, {}))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        process.apply(hit.kept.get(cache.PROCESS, {}))
         capture.replay(hit.kept, self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
@@ -809,6 +824,11 @@ class Passage:
     def _memory(self) -> Memory | None:
         """Entries that this process holds; blocks keep none, their values belong to the program."""
         return None
+
+    @property
+    def _needed(self) -> frozenset[str]:
+        """Names without which nothing is worth saving."""
+        return frozenset()
 
     @property
     def _shares(self) -> bool:

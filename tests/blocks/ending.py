@@ -17,6 +17,7 @@ import re
 import sys
 import types
 import warnings
+import weakref
 from typing import Any
 
 _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented))
@@ -68,6 +69,9 @@ class _Graph:
     def _line(self, value: Any) -> str:
         head = _name(type(value))
         match value:
+            case weakref.WeakKeyDictionary() | weakref.WeakValueDictionary() | weakref.WeakSet():
+                inside = value.items() if hasattr(value, "items") else value
+                return f"{head} {sorted(map(self._alone, list(inside)))}"
             case float():
                 return "nan" if type(value) is float else f"{head} {self._state(value)}"
             case types.ModuleType():

@@ -6,7 +6,11 @@ import pytest
 from threeways import check, parameters
 
 #: What fails now: name -> what is wrong. Strict: a program that starts to pass must leave this table.
-FAILING: dict[str, str] = {}
+FAILING: dict[str, str] = {
+    "nan is the one nan": "pickle does not know that two numbers are one object",
+    "a nan of its own": "pickle does not know that two numbers are one object",
+    "functions defined inside that share a cell": "refused: a restored function has a cell of its own, not the frame's",
+}
 
 EXPRESSIONS = r"""
 === walrus
@@ -124,8 +128,8 @@ async def main():
     return a, b, c
 r = asyncio.run(main())
 print(r)
-=== a generator expression that lives on is not saved
-# warm: unsaved
+=== a generator expression that lives on
+# warm: miss
 with cached_block("w"):
     g = (i for i in range(3))
     r = [next(g)]
@@ -951,11 +955,15 @@ found = dict(sorted(found.items()))
 print(found)
 === a pool of threads inside
 from concurrent.futures import ThreadPoolExecutor
-with cached_block("w"):
-    with ThreadPoolExecutor(2) as pool:
-        v = list(pool.map(len, ["ab", "c"]))
-del pool
-print(v)
+def f():
+    with cached_block("w"):
+        with ThreadPoolExecutor(2) as pool:
+            v = list(pool.map(len, ["ab", "c"]))
+            futures = [pool.submit(len, "ab")]
+            n = futures[0].result()
+    return v, n
+r = f()
+print(r)
 """
 
 CLASSES = r"""
@@ -1574,6 +1582,7 @@ import hashlib, os, re
 with cached_block("w"):
     m = re.search("a", "cat"); h = hashlib.sha256(b"x")
     v = m.start(), h.hexdigest()[:4]
+m = h = None
 print(v)
 === a frame of names with leading underscores and dunder names
 with cached_block("w"):

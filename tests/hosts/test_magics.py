@@ -299,6 +299,19 @@ def test_a_value_without_content_from_another_cell(place: Path, first: str) -> N
     assert outcomes(place) == ["miss", "hit", "miss"]
 
 
+def test_the_commands_are_there(place: Path) -> None:
+    """What they print is not cut; they are no cells that auto would speak of."""
+    with fresh_kernel(place) as run:
+        run(LOAD)
+        assert "auto: off" in run("%blockcache").outputs[0].text
+        name = "a name that is longer than the columns of a terminal would be if a notebook had one"
+        run(f"%%cached_block '{name}'\nx = 1")
+        run("%blockcache auto --min-seconds 0")
+        (output,) = run("%blockcache ls").outputs
+        assert name in output.data["text/plain"] and name in output.data["text/html"]
+        assert "longer than 0 s" in run("%blockcache").outputs[0].text
+
+
 def test_the_extension_can_be_taken_away(place: Path) -> None:
     """Then cells are cells again; loading it twice does no harm."""
     with fresh_kernel(place) as run:

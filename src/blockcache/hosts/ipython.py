@@ -29,7 +29,7 @@ def place(frame: types.FrameType) -> Place | None:
     return Place("ipython", f"{os.path.basename(notebook)} {cell}" if known else cell, folder)
 
 
-__all__ = ["UsageError", "executed", "hands_on", "keeps", "place", "plain", "turn", "understood", "watch"]
+__all__ = ["UsageError", "executed", "hands_on", "is_aside", "keeps", "place", "plain", "turn", "understood", "watch"]
 
 #: What a kernel binds as it goes: what cells were, and what they gave.
 _HISTORY = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|In|Out|_ih|_oh|_dh")
@@ -177,6 +177,11 @@ def hands_on(tree: ast.Module) -> bool:
         case [ast.Expr(ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), "run_cell_magic"), arguments))]:
             return bool(arguments) and isinstance(arguments[0], ast.Constant) and arguments[0].value in _RUN_THEIR_CELL
     return False
+
+
+def is_aside(tree: ast.Module) -> bool:
+    """Whether a cell is nothing but magics that compute nothing (`%pip`, `%matplotlib`, `%blockcache`)."""
+    return all((magic := _magic(node)) is not None and magic[0] in _HARMLESS - {"system"} for node in tree.body)
 
 
 def understood(shell: Any, tree: ast.Module) -> tuple[list[ast.stmt], str]:
