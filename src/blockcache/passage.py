@@ -299,7 +299,7 @@ class Passage:
     def _reader(self, row: Unsaved) -> str:
         """Who may read a name after the block that is not given back; empty when nobody does."""
         (name,) = self._as_run([row.name])
-        if self.place.host == "ipython" and self.cell is not None and cells.must_give(self.cell, name):
+        if self.cell is not None and cells.must_give(self.cell, row.name):
             return "cells that come later"
         vouched = self._is_excluded(name)
         who = unsaved.reader(self.frame, self.entry, name, vouched=vouched)

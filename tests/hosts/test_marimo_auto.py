@@ -26,7 +26,7 @@ with app.setup:
     import marimo as mo
     from blockcache.marimo import auto
 
-    auto(min_seconds=0.1)
+    auto(min_seconds=0.3)
 
     def tell(name, value):
         with open(os.environ["RESULTS"], "a") as file:
@@ -66,7 +66,7 @@ def _():
 @app.cell
 def _(slider):
     # private names, a function, several statements
-    time.sleep(0.2)
+    time.sleep(0.5)
     _n = slider.value
     def double(x):
         return 2 * x
@@ -83,7 +83,7 @@ def _(double, values):
 @app.cell
 def _(values):
     # what it shows cannot be saved, its statements can
-    time.sleep(0.2)
+    time.sleep(0.5)
     rows = [{"n": scale(v)} for v in values]
     mo.ui.table(rows)
     return (rows,)
@@ -98,7 +98,7 @@ def _(rows):
 @app.cell
 async def _(values):
     import asyncio
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     waited = Shift().of(sum(values))
     return (waited,)
 
@@ -112,14 +112,14 @@ def _(waited):
 @app.cell
 def _(values):
     # only an expression
-    [time.sleep(0.2), sum(values)]
+    [time.sleep(0.5), sum(values)]
     return
 
 
 @app.cell
 def _(values):
     # blockcache: off
-    time.sleep(0.2)
+    time.sleep(0.5)
     left_alone = sum(values)
     tell("left alone", left_alone)
     return (left_alone,)
@@ -142,7 +142,7 @@ def _(values):
 )
 
 #: The parts that are slow and saved, by what they are called.
-SLOW = ("cell double, values", "cell rows", "cell waited", "cell [time.sleep(0.2), sum(values)]")
+SLOW = ("cell double, values", "cell rows", "cell waited", "cell [time.sleep(0.5), sum(values)]")
 
 
 def told(folder: Path) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def test_a_page_with_cells_that_are_cached(folder: Path) -> None:
         assert events(folder) == {}
 
         (setup,) = [i for i, code in enumerate(server.codes) if "auto(" in code]
-        server.run_cells({setup: server.codes[setup].replace("auto(min_seconds=0.1)", "")})
+        server.run_cells({setup: server.codes[setup].replace("auto(min_seconds=0.3)", "")})
         assert told(folder) == results(3)
         assert events(folder) == {}
 
@@ -317,16 +317,16 @@ WITH_BLOCKS = (
 def _():
     from blockcache import cached_block
     with cached_block(name="own"):
-        time.sleep(0.2)
+        time.sleep(0.5)
         own = 1
-    time.sleep(0.2)
+    time.sleep(0.5)
     return (own,)
 
 
 @app.cell
 def _(own):
     from pathlib import Path
-    time.sleep(0.2)
+    time.sleep(0.5)
     read = Path("data.txt").read_text() + str(own)
     tell("read", read)
     return (read,)
@@ -334,7 +334,7 @@ def _(own):
 
 @app.cell
 def _():
-    time.sleep(0.2)
+    time.sleep(0.5)
     get_n, set_n = mo.state(0)
     return get_n, set_n
 
@@ -342,7 +342,7 @@ def _():
 @app.cell
 def _():
     import sqlite3
-    time.sleep(0.2)
+    time.sleep(0.5)
     _con = sqlite3.connect(":memory:")
     found = _con.execute("select 1").fetchall()
     return (found,)
@@ -350,7 +350,7 @@ def _():
 
 @app.cell
 def _():
-    time.sleep(0.2)
+    time.sleep(0.5)
     element = mo.ui.slider(0, 3)
     element
     return (element,)

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from blockcache.codec.regions import Collector, Slice
+from blockcache.codec.registry import refused_text
 from blockcache.codec.upstream import preamble
 from blockcache.errors import CodecError
 
@@ -104,6 +105,8 @@ def encode(
     if upstream:
         stream.insert(0, preamble(stream, len(upstream), address))
     pieces = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
+    if why := refused_text(pieces):
+        raise CodecError(f"the outputs hold {why}")
     return Encoded(pieces, regions, slices, (pickler, collector))
 
 

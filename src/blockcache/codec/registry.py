@@ -9,8 +9,9 @@ that does not use the library never pays for it.
 from __future__ import annotations
 
 import importlib
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from blockcache.codec.regions import Collector
@@ -33,6 +34,22 @@ _ROOMS = {
     "sklearn": "blockcache.types.sklearn_codec",
     "torch": "blockcache.types.torch_codec",
 }
+
+#: What texts among the outputs may not say, where a library is loaded, and why.
+_REFUSED_TEXTS = {
+    "marimo": (
+        re.compile(rb"<marimo-ui-element object-id="),
+        "markup of elements of the page, which the next session numbers anew",
+    )
+}
+
+
+def refused_text(stream: Iterable[bytes | memoryview]) -> str:
+    """What a pickle stream says that would be wrong when it is restored; empty when there is nothing."""
+    for library, (pattern, why) in _REFUSED_TEXTS.items():
+        if library in sys.modules and any(pattern.search(piece) for piece in stream):
+            return why
+    return ""
 
 
 def reducer_for(cls: type) -> Reducer | None:
