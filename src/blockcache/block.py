@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from types import EllipsisType, TracebackType
+from functools import partial
+from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
 from blockcache import inputs as declared
@@ -16,7 +17,7 @@ from blockcache import passage, report, settings
 from blockcache.cells import Cell
 from blockcache.errors import CacheError, FrozenMissError
 from blockcache.events import BlockFinished
-from blockcache.frames import Namespace, Skip, entry_point
+from blockcache.frames import Done, Namespace, Skip, entry_point
 from blockcache.key import pinning
 from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
@@ -65,6 +66,10 @@ class cached_block:
     exclude
         Names that the body binds and that are neither saved nor restored. The body runs while the code shows that
         something after the block reads one; readers that it cannot show (modules that import this one) do not count.
+    capture
+        ``"descriptors"`` records what C code and other programs write to standard output and error too, ``"logs"``
+        keeps records that are logged as records, for the handlers of a hit; a list of both; ``"off"``: no output is
+        repeated. Default: the setting.
     mode
         ``"on"`` looks up and saves, ``"off"`` does nothing at all, ``"refresh"`` runs and overwrites,
         ``"readonly"`` looks up and never saves, ``"frozen"`` makes a miss an error, ``"verify"`` runs the body on a
@@ -86,7 +91,8 @@ class cached_block:
     Raises
     ------
     CacheError
-        When an argument is none that it can be; names the argument and what it can be.
+        When an argument is none that it can be; names the argument and what it can be. On entering, when ``exclude``
+        names what the body does not bind.
     BlockError
         On entering, when the body contains what a skip cannot honour (``return``, ``yield``, a
         ``break`` out of the block, ...): before the body starts, on a first run too.
@@ -113,6 +119,7 @@ class cached_block:
         validate: Callable[[Mapping[str, object]], object] | None = None,
         ttl: str | float | timedelta | None = None,
         exclude: Iterable[str] = (),
+        capture: str | Sequence[str] | None = None,
         mode: Literal["on", "off", "refresh", "readonly", "frozen", "verify"] | None = None,
         store: str | None = None,
     ) -> None:
@@ -126,6 +133,7 @@ class cached_block:
         self._options = checked_options(inputs, ignore, pin, version, validate, ttl, exclude, outputs)
         self._mode = mode
         self._store = store
+        self._capture = capture
         self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
         self._passage: Passage | None = None
         self._at: str | None = None  # where the store is
@@ -135,15 +143,22 @@ class cached_block:
     # -- entering --------------------------------------------------------------------------
 
     def __enter__(self) -> cached_block:
+        return self._begin(self._look_up(sys._getframe(1)))
+
+    def __aenter__(self) -> Awaitable[cached_block]:
+        # Looked up at once, where the frame still stands at the header; begun when it is awaited, as the last act.
+        return Done(partial(self._begin, self._look_up(sys._getframe(1))))
+
+    def _look_up(self, frame: FrameType) -> Passage | None:
+        """Look up the block that ``frame`` is entering; None in mode off."""
         started = time.perf_counter()
-        frame = sys._getframe(1)
         if self._passage is not None:
             raise CacheError(f"block {self.name!r} is entered again before it was left; make a new cached_block")
         place = passage.place_of(frame)
-        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store)
+        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store, capture=self._capture)
         self.hit = False
         if chosen.mode == "off":
-            return self
+            return None
         entry = entry_point(frame)
         run = Passage(
             self.name,
@@ -159,10 +174,18 @@ class cached_block:
             passage.examine(frame, entry, place, chosen, self.cell),
             self.cell,
         )
+        run.check_excluded()
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
+        return run
+
+    def _begin(self, run: Passage | None) -> cached_block:
+        """Skip the body, or let it begin."""
+        if run is None:  # mode off
+            return self
+        chosen = run.settings
         if isinstance(run.result, Hit) and not to_be_verified(chosen) and run.ready():
-            run.skip = Skip(frame, entry)
+            run.skip = Skip(run.frame, run.entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
                 return self
@@ -171,7 +194,7 @@ class cached_block:
             run.discard()
         if chosen.mode == "frozen" and (self.cell is None or self.cell.min_s is None):
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
-            raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
+            raise FrozenMissError(f"block {self.name!r} ({run.place.file}:{run.line}) missed in frozen mode: {why}")
         self._passage = run
         run.begin()
         return self
@@ -206,6 +229,14 @@ class cached_block:
             if skip is not None:
                 skip.disarm()  # the last act, see frames/skip.py
         return skipped
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Awaitable[bool]:
+        swallows: list[bool] = []
+        done = Done(swallows.pop)  # made before, as leaving ends with its last act
+        swallows.append(self.__exit__(kind, error, trace))
+        return done
 
     # -- telling ---------------------------------------------------------------------------
 
@@ -298,7 +329,7 @@ def checked_options(
     CacheError
         When one is none that it can be.
     """
-    given = (inputs, outputs, ignore, pin is not ..., version is not None, validate, ttl is not None, exclude)
+    given = (inputs, ignore, pin is not ..., version is not None, validate, ttl is not None, exclude, outputs)
     if not any(given):
         return _NO_OPTIONS
     ignored = [ignore] if isinstance(ignore, (str, type)) else list(ignore)
@@ -321,6 +352,6 @@ def checked_options(
         version=None if version is None else f"{version!r}",
         validate=validate,
         ttl_s=None if ttl is None else declared.parse_ttl(ttl),
-        outputs=produced.check(outputs) if outputs else (),
         excluded=frozenset(excluded),
+        outputs=produced.check(outputs) if outputs else (),
     )

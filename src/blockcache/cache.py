@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from blockcache import changes, discovered, generators, outputs, process
-from blockcache.codec import decode, encode
+from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
@@ -42,12 +43,14 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+ANNOTATIONS = ".annotations"
 CHANGES = ".changes"
 PROCESS = ".process"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
-#: How many earlier entries of a name a miss is compared with.
+#: How many earlier entries of a name a miss is compared with, and of how many in the store.
 _NEAREST_OF = 8
+_MOST_LOOKED_AT = 500
 #: What a folder's name may have on most file systems.
 _LONGEST_FOLDER_BYTES = 255
 _SHORTENED_BYTES = 100
@@ -163,8 +166,12 @@ def lookup(
     process.check(kept.get(PROCESS, {}))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
-    if memory is not None and held is None:
-        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share and not upstream.asked)
+    if held is None:
+        _met(store, block_name, manifest)
+    # Not the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
+    share = share and not upstream.asked and not manifest.changed
+    if memory is not None and (held is None or share):
+        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
 
 
@@ -199,11 +206,8 @@ def _hold(
     kept: Mapping[str, Any],
     share: bool,
 ) -> None:
-    """Let this process hold an entry: its objects to share them, else its bytes where they are few.
-
-    Never the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
-    """
-    if share and not manifest.changed:
+    """Let this process hold an entry: its objects to share them, else its bytes where they are few."""
+    if share:
         memory.hold(store.url, Held(manifest, None, values, kept), share=True)
     else:
         few = manifest.size_bytes <= _ALWAYS_HASHED_BYTES
@@ -307,7 +311,8 @@ def verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
 
 
 def _miss(store: Store, block_name: str, key: Key) -> Miss:
-    entries = list(entries_of(store, block_name))
+    # In a loop, what this process met last: reading all that a name has would cost more at each round.
+    entries = _recent.get((store.url, block_name)) or tuple(entries_of(store, block_name, _MOST_LOOKED_AT))
     if not entries:
         return Miss("first run")
     nearest, differences = min(
@@ -317,10 +322,22 @@ def _miss(store: Store, block_name: str, key: Key) -> Miss:
     return Miss("", differences, nearest)
 
 
-def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
-    """Readable entries that were saved or met under a block's name, newest first."""
+# By store and name: the entries that this process saved or found last, newest first; replaced, never changed.
+_recent: dict[tuple[str, str], tuple[Manifest, ...]] = {}
+_MOST_NAMES = 1000
+
+
+def _met(store: Store, block_name: str, manifest: Manifest) -> None:
+    if len(_recent) > _MOST_NAMES:
+        _recent.clear()
+    others = (m for m in _recent.get((store.url, block_name), ()) if m.key.digest != manifest.key.digest)
+    _recent[store.url, block_name] = (manifest, *itertools.islice(others, _NEAREST_OF - 1))
+
+
+def entries_of(store: Store, block_name: str, most: int | None = None) -> Iterator[Manifest]:
+    """Readable entries that were saved or met under a block's name, newest first; of ``most`` keys, whichever."""
     found = []
-    for pointer in store.list(label_folder(block_name)):
+    for pointer in itertools.islice(store.list(label_folder(block_name)), most):
         for name in store.list(f"entries/{pointer.rpartition('/')[2]}"):
             data = store.get(name)
             try:
@@ -351,6 +368,8 @@ class Results(NamedTuple):
         random generators that it moved.
     captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
+    needed
+        Names without which nothing is worth saving.
     """
 
     values: Mapping[str, object]
@@ -363,6 +382,7 @@ class Results(NamedTuple):
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
+    needed: frozenset[str] = frozenset()
 
 
 def save(
@@ -376,17 +396,19 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
     share: bool = False,
     made: outputs.Made | None = None,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``.
+    A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
+    :func:`lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved as the way to them,
+    but for ``contents``. ``made`` has the declared output files.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
-    ``memory`` and ``share`` are as of :func:`lookup`; ``made`` has the declared output files.
+    ``memory`` and ``share`` are as of :func:`lookup`.
 
     Raises
     ------
@@ -405,10 +427,18 @@ def save(
         address=address,
         contents=contents,
     )
+    if prove is not None:
+        decode_now = functools.partial(
+            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
+        )
+        unmakable = _unmakable(results.values, encode_now, decode_now)
+        if unmakable.keys() & results.needed:
+            raise CodecError("; ".join(unmakable.values()))
+        results = _without(results, unmakable)
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
-        if not error.refused or not error.refused.keys() <= results.values.keys():
+        if not error.refused or not error.refused.keys() <= results.values.keys() - results.needed:
             raise
         results = _without(results, error.refused)
         encoded = encode_now({**results.values, **results.kept})
@@ -441,11 +471,30 @@ def save(
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    _met(store, block_name, manifest)
     if memory is not None:
         memory.forget(store.url, built.key.digest)
         blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
-        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share and not address.asked)
+        share = share and not address.asked and not manifest.changed
+        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share)
     return manifest
+
+
+def _unmakable(
+    values: Mapping[str, object], encode_now: Callable[..., Encoded], decode_now: Callable[..., object]
+) -> dict[str, str]:
+    """Values that can be saved and not be made again, with the reason."""
+    found = {}
+    for name, value in values.items():
+        try:
+            encoded = encode_now({name: value})
+        except CodecError:
+            continue  # it will be found out
+        try:
+            decode_now(b"".join(encoded.stream), encoded.buffers)
+        except CodecError as error:
+            found[name] = str(error)
+    return found
 
 
 def _without(results: Results, refused: Mapping[str, str]) -> Results:

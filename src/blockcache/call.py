@@ -115,6 +115,10 @@ class _Names(Namespace):
         """Bind names."""
         self.values.update(values)
 
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """The names by the alphabet."""
+        return sorted(names)
+
     def is_local(self, name: str) -> bool:
         """Whether a name is an argument."""
         return name in self.values and name != FUNCTION
@@ -156,7 +160,15 @@ class _CallPaths(Paths):
 
 
 class Call(Passage):
-    """One call of a cached function, as a passage through a block whose body is the call."""
+    """One call of a cached function, as a passage through a block whose body is the call.
+
+    Attributes
+    ----------
+    asks_only
+        Nobody is going to call: nothing may be noted.
+    answers
+        An entry answers; the function is not called.
+    """
 
     noun = "function"
     __eq__ = object.__eq__
@@ -165,6 +177,7 @@ class Call(Passage):
     def __init__(self, site: Site, frame: FrameType, values: dict[str, Any], chosen: settings.Settings) -> None:
         self.site = site
         self.asks_only = False
+        self.answers = False
         self._met_others = False
         super().__init__(
             name=site.name,
@@ -172,7 +185,7 @@ class Call(Passage):
             options=site.options,
             settings=chosen,
             frame=frame,
-            entry=Entry(0, None),
+            entry=Entry(0, 0, None),
             place=site.place,
             line=site.block.line,
             started=time.perf_counter(),
@@ -192,6 +205,10 @@ class Call(Passage):
         assert self.built is not None
         reached = (getattr(found, "__code__", None) for found in self.built.objects.values())
         return [code for code in reached if isinstance(code, CodeType)]
+
+    @property
+    def _needed(self) -> frozenset[str]:
+        return self.block.writes
 
     @property
     def _shares(self) -> bool:
@@ -221,8 +238,8 @@ class Call(Passage):
         self._met_others |= self.site.is_async and _has_other_tasks()
         return super().end(raised)
 
-    def _changed(self) -> list[changes.Change]:
-        found = super()._changed()
+    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
+        found = super()._changed(after)
         if found and self._met_others:
             names = ", ".join(sorted({change.display for change in found}))
             raise CodecError(

@@ -336,6 +336,35 @@ def _value(kind: str, holder: Any, name: str) -> object:
     return found.get(name, _MISSING)
 
 
+def set_on_imports(block: Block, after: Mapping[str, object]) -> Iterator[Change]:
+    """Attributes that the body itself sets on local modules which it imports: nothing is known of them before.
+
+    Parameters
+    ----------
+    block
+        The body.
+    after
+        What its names are bound to afterwards.
+    """
+    imported = {ref.name: after.get(ref.name) for ref in block.imports if ref.name in after}
+    local = {
+        name: module
+        for name, module in imported.items()
+        if isinstance(module, types.ModuleType) and modules.origin_of_module(module) == "local"
+    }
+    if not local or not block.source:
+        return
+    import ast
+    import textwrap
+
+    for node in ast.walk(ast.parse(textwrap.dedent(block.source))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and not isinstance(node.ctx, ast.Load):
+            name, attribute = node.value.id, node.attr
+            if name in local and attribute in vars(local[name]):
+                value = vars(local[name])[attribute]
+                yield Change(f"{name}.{attribute}", ("bind", "module", local[name], attribute, value))
+
+
 def _parts_of(contents: object) -> tuple[object, ...]:
     return (contents, *contents) if type(contents) is tuple else (contents,)
 

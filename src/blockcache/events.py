@@ -66,6 +66,8 @@ class BlockFinished:
         What is not as the entry says, in clauses.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
+    lacking
+        On a hit in a notebook: names that a later cell may want and that the entry does not give back.
     quiet, log_path
         The settings at this block: no line on standard error; file for one line of JSON.
     """
@@ -89,6 +91,7 @@ class BlockFinished:
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
     calls: Calls | None = None
+    lacking: tuple[str, ...] = ()
     quiet: bool = False
     log_path: str | None = None
 

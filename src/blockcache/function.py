@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from types import CodeType, EllipsisType, FrameType, MethodType
@@ -48,6 +49,7 @@ class CachedFunction(Cached, Generic[P, R]):
         name: str,
         options: Options,
         copy: bool,
+        capture: Sequence[str] | str | None,
         mode: Mode | None,
         store: str | None,
         place: Place,
@@ -56,7 +58,7 @@ class CachedFunction(Cached, Generic[P, R]):
         functools.update_wrapper(self, function)
         self.name = name
         self._function: Callable[..., Any] = function
-        self._mode, self._store, self._of_class = mode, store, of_class
+        self._capture, self._mode, self._store, self._of_class = capture, mode, store, of_class
         self._is_async = inspect.iscoroutinefunction(function)
         self._signature = _signature(function)
         inner = inspect.unwrap(function)
@@ -132,7 +134,7 @@ class CachedFunction(Cached, Generic[P, R]):
         call = self._enter(frame, mode, args, kwargs)
         if call is None:
             return self.__wrapped__(*args, **kwargs)
-        if isinstance(call.result, Hit) and not to_be_verified(call.settings):
+        if call.answers:
             return call.restore()[RESULT]
         call.begin()
         try:
@@ -148,7 +150,7 @@ class CachedFunction(Cached, Generic[P, R]):
         call = self._enter(sys._getframe(1), mode, args, kwargs)
         if call is None:
             return await self.__wrapped__(*args, **kwargs)
-        if isinstance(call.result, Hit) and not to_be_verified(call.settings):
+        if call.answers:
             return call.restore()[RESULT]
         call.begin()
         try:
@@ -171,13 +173,14 @@ class CachedFunction(Cached, Generic[P, R]):
             return None  # the function says it better
         call = Call(self._site, frame, values, chosen)
         call.look_up()
-        if chosen.mode == "frozen" and isinstance(call.result, Miss):
-            why = call.problem or report.why(call.result)
+        call.answers = isinstance(call.result, Hit) and not to_be_verified(chosen) and call.ready()
+        if chosen.mode == "frozen" and not call.answers:
+            why = call.problem or (report.why(call.result) if isinstance(call.result, Miss) else "")
             raise FrozenMissError(f"function {self.name!r} ({self._site.place.file}) missed in frozen mode: {why}")
         return call
 
     def _settings(self, mode: Mode | None) -> settings.Settings:
-        chosen = settings.resolve(self._site.place.folder, mode=self._mode, store=self._store)
+        chosen = settings.resolve(self._site.place.folder, mode=self._mode, store=self._store, capture=self._capture)
         if mode is None:
             return chosen
         return replace(chosen, mode=mode if chosen.mode in ("on", "verify", "refresh") else "off")
@@ -245,7 +248,7 @@ class CachedFunction(Cached, Generic[P, R]):
         if not _is_by_value(self._function, sys._getframe(1)):
             return self.__qualname__
         site = self._site
-        state = site.options, site.copy, self._mode, self._store, site.place, self._of_class
+        state = site.options, site.copy, self._capture, self._mode, self._store, site.place, self._of_class
         return CachedFunction, (self._function, self.name, *state)
 
 
@@ -276,12 +279,14 @@ def cached_function(
     *,
     name: str | None = None,
     inputs: Iterable[object] = (),
+    outputs: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = (),
     ignore: Iterable[str | type] = (),
     pin: Pin | Mapping[str, Pin] | EllipsisType = ...,
     version: str | float | None = None,
     validate: Callable[[Any], object] | None = None,
     ttl: str | float | timedelta | None = None,
     copy: bool = True,
+    capture: Sequence[str] | str | None = None,
     mode: Mode | None = None,
     store: str | None = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
@@ -291,12 +296,14 @@ def cached_function(
     *,
     name: str | None = None,
     inputs: Iterable[object] = (),
+    outputs: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = (),
     ignore: Iterable[str | type] = (),
     pin: Pin | Mapping[str, Pin] | EllipsisType = ...,
     version: str | float | None = None,
     validate: Callable[[Any], object] | None = None,
     ttl: str | float | timedelta | None = None,
     copy: bool = True,
+    capture: Sequence[str] | str | None = None,
     mode: Mode | None = None,
     store: str | None = None,
 ) -> Any:
@@ -317,7 +324,7 @@ def cached_function(
         A plain or async function, a method, a class method or a static method.
     name
         The label of its entries, for people; by default its qualified name.
-    inputs, pin, version, ttl, mode, store
+    inputs, outputs, pin, version, ttl, capture, mode, store
         As of :func:`cached_block`.
     ignore
         Names of arguments that do not count (``"verbose"``), and what :func:`cached_block` takes.
@@ -350,12 +357,14 @@ def cached_function(
             cached_function,
             name=name,
             inputs=inputs,
+            outputs=outputs,
             ignore=ignore,
             pin=pin,
             version=version,
             validate=validate,
             ttl=ttl,
             copy=copy,
+            capture=capture,
             mode=mode,
             store=store,
         )
@@ -368,8 +377,9 @@ def cached_function(
     made: CachedFunction[..., Any] = CachedFunction(
         inner,
         name or str(getattr(inner, "__qualname__", type(inner).__qualname__)),
-        checked_options(inputs, ignore, pin, version, _of_result(validate), ttl),
+        checked_options(inputs, ignore, pin, version, _of_result(validate), ttl, (), outputs),
         copy,
+        capture,
         mode,
         store,
         hosts.place(sys._getframe(1)),

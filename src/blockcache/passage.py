@@ -16,6 +16,7 @@ from typing import ClassVar
 from blockcache import (
     ambient,
     cache,
+    capture,
     cells,
     changes,
     discovered,
@@ -32,7 +33,7 @@ from blockcache import (
     settings,
     unsaved,
 )
-from blockcache.analysis import Block, analyse
+from blockcache.analysis import Block, analyse, annotated_names
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint import modules
@@ -61,6 +62,8 @@ _examined: dict[tuple[int, int], tuple[CodeType, Place, Block]] = {}
 _bound_by: dict[tuple[int, str], dict[str, int]] = {}
 # (key, turn) of passages with a value without content that came as a parameter.
 _passed: set[tuple[str, int]] = set()
+# By id of the frame, for each of its passages whose body runs: names that a block inside did not give back.
+_lacking: dict[int, list[dict[str, Unsaved]]] = {}
 _stores: dict[str, Store] = {}
 _warned: set[tuple[str, str]] = set()
 
@@ -76,8 +79,8 @@ class Options:
     version: str | None = None
     validate: Callable[[Mapping[str, object]], object] | None = None
     ttl_s: float | None = None
-    outputs: tuple[str, ...] = ()
     excluded: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -102,10 +105,14 @@ class Passage:
         What went wrong, in one clause.
     skip
         The skip of the body, on a hit.
-    produces, staged
-        The declared places for output files, if any; on a hit, what will be put into them.
+    lacking
+        What a block inside this one did not give back.
     missed
         There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
+    produces, staged
+        The declared places for output files, if any; on a hit, what will be put into them.
+    unusable
+        There is an entry, and its values could not be made again.
     """
 
     name: str
@@ -126,7 +133,9 @@ class Passage:
     result: Lookup = field(default_factory=lambda: Miss(""))
     problem: str = ""
     skip: Skip | None = None
+    lacking: dict[str, Unsaved] = field(default_factory=dict)
     missed: bool = False
+    unusable: bool = False
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
@@ -135,12 +144,20 @@ class Passage:
     stood: Mapping[str, object] = field(default_factory=dict)
     settled: process.Changed = field(default_factory=lambda: process.Changed({}))
     recorder: discovered.Recorder | None = None
+    heard: capture.Capture | None = None
     walk: changes.Walk | None = None
     produces: outputs.Declared | None = None
     staged: outputs.Staged | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"
+    #: Whether a value that cannot be saved may be missing from an entry.
+
+    def check_excluded(self) -> None:
+        """Raise `CacheError` for a name of ``exclude=`` that the body does not bind."""
+        unknown = self.options.excluded.difference(self._as_written(self.block.writes))
+        if unknown:
+            raise CacheError(f"exclude={min(unknown)!r}: the block binds no {min(unknown)!r}")
 
     # -- looking up ------------------------------------------------------------------------
 
@@ -250,6 +267,9 @@ class Passage:
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+            self.unusable = isinstance(error, CodecError)
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept, self.settings.capture)):
+            self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
             # Saved by a `with` statement, which drops that value.
@@ -279,7 +299,27 @@ class Passage:
     def _reader(self, row: Unsaved) -> str:
         """Who may read a name after the block that is not given back; empty when nobody does."""
         (name,) = self._as_run([row.name])
-        return unsaved.reader(self.frame, self.entry, name, vouched=self._is_excluded(name))
+        if self.place.host == "ipython" and self.cell is not None and cells.must_give(self.cell, name):
+            return "cells that come later"
+        vouched = self._is_excluded(name)
+        who = unsaved.reader(self.frame, self.entry, name, vouched=vouched)
+        if not who and not vouched and self._has_later_cells() and unsaved.seen_later(self._where, row.name):
+            who = "a cell that ran later"
+        return who
+
+    @property
+    def _where(self) -> tuple[str, str]:
+        """What tells a notebook's block from others, in any session."""
+        return self.block.digest, self.place.folder
+
+    def _has_later_cells(self) -> bool:
+        return self.place.host == "ipython" and self.namespace.is_module
+
+    def _watch(self, rows: Iterable[Unsaved], *, lacking: bool) -> None:
+        """See whether a later cell reads what is not saved: then the next lookup will know."""
+        missing = {name: row for row in rows for name in self._as_run([row.name])}
+        if missing and self._has_later_cells():
+            unsaved.watch(self.name, self._where, missing, self.namespace.globals, lacking=lacking)
 
     def _stays(self, row: Unsaved) -> bool:
         """Whether a new entry would not give the name back either."""
@@ -360,6 +400,7 @@ class Passage:
     def begin(self) -> None:
         """The body is about to run: note how things stand, and watch what it reads."""
         self.loaded = frozenset(sys.modules)
+        _lacking.setdefault(id(self.frame), []).append(self.lacking)
         # Out of sight, so that afterwards it can be told whether this run bound them.
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -371,6 +412,10 @@ class Passage:
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
+            chosen = self.settings
+            heard = capture.Capture(self.frame, self.line, limit_bytes=chosen.capture_limit, what=chosen.capture)
+            heard.start()
+            self.heard = heard
             self.recorder = discovered.Recorder(
                 codes=self._codes(),
                 texts=self._texts(),
@@ -411,6 +456,10 @@ class Passage:
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
+        said = self.heard.stop() if self.heard is not None else capture.Captured()
+        others = [found for found in _lacking.pop(id(self.frame), []) if found is not self.lacking]
+        if others:
+            _lacking[id(self.frame)] = others
         recorded = self.recorder.stop() if self.recorder is not None else None
         ran_s = time.perf_counter() - self.started
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -430,7 +479,7 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}"
         elif recorded is not None and not self.problem:
             try:
-                manifest = self._save(recorded, after, ran_s)
+                manifest = self._save(recorded, said, after, ran_s)
                 self._name_undeclared(recorded.written)
             except Exception as error:
                 result = self.result
@@ -452,40 +501,49 @@ class Passage:
             self.staged.discard()
             self.staged = None
 
-    def _save(self, recorded: discovered.Recorded, after: Mapping[str, object], ran_s: float) -> Manifest:
+    def _save(
+        self, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
+    ) -> Manifest:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
+        if said.problems:
+            raise CodecError("; ".join(said.problems))
         self.settled = process.changed(self.stood, self.built.uses)
-        changed = self._changed()
+        changed = self._changed(after)
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
-            name: value
-            for name, value in after.items()
+            name: after[name]
+            for name in self.namespace.in_order(after)
             # The same object as before: the body left it alone, or bound what is part of the key anyway.
-            if not (self.before.get(name, _MISSING) is value and name in self.upstream.bound)
+            if not (self.before.get(name, _MISSING) is after[name] and name in self.upstream.bound)
             and name in self.block.writes
-            and value is not self.owner
+            and after[name] is not self.owner
         }
         self._remember(values)
         excluded = [name for name in values if self._is_excluded(name)]
-        left_out = tuple(
+        left_out = [
             Unsaved(written, cache.type_name(values.pop(name)), unsaved.EXCLUDED)
             for name, written in zip(excluded, self._as_written(excluded), strict=True)
-        )
+        ]
+        inside = {name: row for name, row in self.lacking.items() if name not in after}
+        left_out += inside.values()
         made = outputs.made(self.produces, self._memo) if self.produces is not None else None
         states, kept, unseeded = self._moved()
         if self.cell is not None and self.cell.shows:
             kept[cells.LAST] = cells.held(self.cell)
         if changed:
             kept[cache.CHANGES] = [change.made for change in changed]
+        annotations = self.namespace.annotations(annotated_names(self.block.source))
+        if annotations:
+            kept[cache.ANNOTATIONS] = annotations
         if self.settled.made:
             kept[cache.PROCESS] = self.settled.made
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
-            tuple(sorted(written.get(name, name) for name in self.before if name not in after)),
+            tuple(sorted(written.get(name, name) for name in self.before if name not in {*after, *inside})),
             self._submodules(values),
             (*recorded.inputs, *self._unpickled(recorded), *states, *_left(made, recorded)),
             recorded.stats,
@@ -494,10 +552,13 @@ class Passage:
                 *ambient.untracked(self.built.uses),
                 *unseeded,
                 *(f"writes {file}" for file in recorded.written),
+                *said.untracked,
             ),
-            kept,
+            kept | said.kept,
+            captured=said.clauses,
             changed=tuple(sorted({*(change.display for change in changed), *self.settled.names})),
-            unsaved=left_out,
+            unsaved=tuple(left_out),
+            needed=self._needed,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -517,9 +578,10 @@ class Passage:
             self.settings.redact,
             self.walk,
             [part for change in changed for part in change.contents],
+            made=made,
+            prove=self._upstream_object if self.unusable else None,
             memory=self._memory,
             share=self._shares,
-            made=made,
         )
         self._tell_missed(manifest)
         return manifest
@@ -534,7 +596,7 @@ class Passage:
             named = ", ".join(new[:_MOST_NAMED])
             self._warn(f"it writes {named}{more}, which a hit does not write again; declare what is needed in outputs=")
 
-    def _changed(self) -> list[changes.Change]:
+    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
         """What the body changed in place, but for the state of the process.
 
         Raises
@@ -543,10 +605,10 @@ class Passage:
             When a hit could not repeat it.
         """
         assert self.built is not None and self.upstream is not None and self.walk is not None
-        found = list(self.walk.changes(self._bound_by_body))
-        names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        found = [*self.walk.changes(self._bound_by_body), *changes.set_on_imports(self.block, after)]
+        names, others = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
         names = [name for name in names if not process.explains(self.settled.explains, name)]
-        lost = self.walk.unexplained(names, found)
+        lost = self.walk.unexplained(names, found) or ([] if found else others)
         if lost:
             raise CodecError(
                 f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "
@@ -563,6 +625,10 @@ class Passage:
 
     def _tell_missed(self, manifest: Manifest) -> None:
         """Say which names will be missed on a hit, so that there will be none."""
+        if self.settings.mode == "refresh":
+            for row in manifest.unsaved:
+                unsaved.forget(self._where, row.name)
+        self._watch(manifest.unsaved, lacking=False)
         clauses = [unsaved.clause(row, who) for row in manifest.unsaved if (who := self._reader(row))]
         if clauses:
             result = self.result
@@ -638,8 +704,9 @@ class Passage:
         bound = values
         if self.entry.as_name is not None:
             bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
-        lacking = self._as_run(row.name for row in hit.manifest.unsaved)
-        lacking += [n for n in self._as_run(o.name for o in hit.manifest.outputs) if n not in values]
+        dropped = [o for o in hit.manifest.outputs if self._as_run([o.name])[0] not in values]
+        rows = (*hit.manifest.unsaved, *(Unsaved(o.name, o.type, unsaved.EXCLUDED) for o in dropped))
+        lacking = self._as_run(row.name for row in rows)
         # A value from before the block must not pass for the one that the body made.
         gone = [name for name in lacking if not self.namespace.is_variable(name)]
         self.namespace.assign(bound, [*self._as_run(hit.manifest.deleted), *gone])
@@ -650,12 +717,18 @@ class Passage:
         if self.staged is not None:
             self._put_back(self.staged)
         changes.apply(hit.kept.get(cache.CHANGES, ()))
+        self.namespace.annotate(hit.kept.get(cache.ANNOTATIONS, {}))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
         process.apply(hit.kept.get(cache.PROCESS, {}))
+        capture.replay(hit.kept, self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
-        self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
+        for around in _lacking.get(id(self.frame), ()):
+            around.update(zip(lacking, rows, strict=True))
+        self._watch(rows, lacking=True)
+        public = [row.name for row in rows if not row.name.startswith("_")] if self._has_later_cells() else []
+        self._finish("hit", manifest=hit.manifest, load_s=hit.load_s, lacking=tuple(public))
         return values
 
     def _put_back(self, staged: outputs.Staged) -> None:
@@ -681,6 +754,7 @@ class Passage:
         load_s: float | None = None,
         save_s: float | None = None,
         differing: tuple[str, ...] = (),
+        lacking: tuple[str, ...] = (),
     ) -> None:
         miss = self.result if isinstance(self.result, Miss) else Miss("")
         known = miss.nearest.untracked if miss.nearest is not None else ()
@@ -708,6 +782,7 @@ class Passage:
             if saved and manifest is not None
             else (),
             differing=differing,
+            lacking=lacking,
             # A worker that runs the main module again hits what its parent has: one line about that is enough.
             quiet=self.settings.quiet
             or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN)
@@ -715,7 +790,8 @@ class Passage:
             log_path=settings.log_path(self.settings),
         )
         self.event = self._told(event)
-        emit(self.event)
+        with capture.unheard():  # a block around this one does not say it again
+            emit(self.event)
 
     def _told(self, event: BlockFinished) -> BlockFinished:
         """The event as it is to be told."""
@@ -748,6 +824,11 @@ class Passage:
     def _memory(self) -> Memory | None:
         """Entries that this process holds; blocks keep none, their values belong to the program."""
         return None
+
+    @property
+    def _needed(self) -> frozenset[str]:
+        """Names without which nothing is worth saving."""
+        return frozenset()
 
     @property
     def _shares(self) -> bool:

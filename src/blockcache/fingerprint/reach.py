@@ -11,6 +11,7 @@ cycles need no special case and two keys compare input by input.
 from __future__ import annotations
 
 import builtins
+import copyreg
 import enum
 import functools
 import importlib
@@ -93,7 +94,7 @@ def _digest(parts: Iterable[str]) -> str:
     return xxhash.xxh3_128_hexdigest("\x1f".join(parts).encode("utf-8", "surrogatepass"))
 
 
-def _global_generator(owner: object) -> str:
+def global_generator(owner: object) -> str:
     """The module whose functions are the methods of the generator ``owner``; "" of any other object."""
     for module, attribute in (("random", "_inst"), ("numpy.random.mtrand", "_rand")):
         if owner is getattr(sys.modules.get(module), attribute, _MISSING):
@@ -438,6 +439,10 @@ class Reach:
             self.uses.add(known.dotted)
             self._distribution(known.distribution)
             if isinstance(known.definition, type):
+                if type(known.definition) in copyreg.dispatch_table:
+                    # Pickle would make another class of that name (deap's creator); a hit gives this very one.
+                    self._labels[id(known.definition)] = known.text
+                    self.objects[known.text] = known.definition
                 for name, member in patched.local_members(known.definition):
                     self._add("state", name, _digest([self.read(name, member, ((),))]), "put there by the program")
                 self._registered(known.dotted, known.definition)
@@ -460,7 +465,7 @@ class Reach:
         owner = getattr(obj, "__self__", None)
         name = getattr(obj, "__qualname__", getattr(obj, "__name__", "?"))
         if owner is not None and not isinstance(owner, (types.ModuleType, type)):
-            generator = _global_generator(owner)
+            generator = global_generator(owner)
             if generator:  # its state counts when the body draws, see generators.py
                 self.uses.add(f"{generator}.{obj.__name__}")  # type: ignore[attr-defined]
                 self._distribution(modules.distribution(generator.partition(".")[0]))

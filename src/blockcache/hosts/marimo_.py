@@ -90,6 +90,11 @@ def afterwards(frame: types.FrameType) -> Afterwards | None:
             for code in (found.body, found.last_expr)
             if code is not None
         ]
+        wrapped = cells.of(frame.f_code)
+        if wrapped is not None and wrapped.min_s is not None:
+            # Nobody asked for this block: a cell that is added later must not find a name missing.
+            names = "\n".join(sorted(all_cells[running].defs))
+            others.append(("a cell that comes later", compile(names, "<cell>", "exec")))
         return Afterwards((), () if last is None else (last,), tuple(others))
     except Exception as error:  # private names of marimo, which may go away
         raise LookupError(f"marimo does not tell its cells ({type(error).__name__})") from error

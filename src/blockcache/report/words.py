@@ -229,6 +229,8 @@ def _hit_facts(event: BlockFinished) -> list[str]:
     facts.append(f"in {spent}" if event.size_bytes is None else f"{size(event.size_bytes)} in {spent}")
     if event.made_at:
         facts.append(f"made {age(event.made_at)}")
+    if event.lacking:
+        facts.append(f"not restored: {one_line(', '.join(event.lacking), NOTE_WIDTH)}")
     return facts + _trouble(event, "trouble")
 
 

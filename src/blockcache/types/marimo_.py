@@ -157,4 +157,12 @@ IN_PLACE = {
     "_cache_call": FIXED,
     "_cache_context": FIXED,
 }
-DESCRIBE: Mapping[str, Callable[[Any], str]] = {"UIElement": lambda value: type(value).__qualname__}
+
+
+def _describe(element: Any) -> str:
+    """The kind, and where it can be no secret the value."""
+    kind, value = type(element).__qualname__, element._value
+    return f"{kind} at {value!r}" if isinstance(value, (bool, int, float)) else kind
+
+
+DESCRIBE: Mapping[str, Callable[[Any], str]] = {"UIElement": _describe}
