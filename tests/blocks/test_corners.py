@@ -627,7 +627,7 @@ print(d, lazy.collect(), v, t.schema.metadata, part, k.nnz, nd.mean())
 """,
     "closed files of every kind": """
 import io, pathlib
-with cached_block("b"):
+with cached_block("b", outputs=["closed"]):
     pathlib.Path("closed").write_bytes(b"a\\r\\nb\\n")
     files = []
     for mode in ("r", "w", "a", "r+", "w+", "rb", "wb", "ab", "rb+", "wb+", "ab+"):
