@@ -403,7 +403,7 @@ def find(address: Address, upstream: Upstream, built: Built) -> object:
         value = _root(kind, what, upstream, built)
         for step in steps:
             value = part(value, step)
-    except (LookupError, AttributeError, TypeError, ValueError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, StopIteration) as error:
         raise CodecError(f"an upstream object is not where it was ({type(error).__name__}: {error})") from error
     return value
 

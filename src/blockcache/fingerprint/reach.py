@@ -28,6 +28,7 @@ import xxhash
 from blockcache.errors import FingerprintError
 from blockcache.fingerprint import imports, modules, patched
 from blockcache.fingerprint.code import DYNAMIC, OPAQUE_ATTRIBUTES, Chain, CodeFacts, facts, words
+from blockcache.fingerprint.reduce import global_generator
 from blockcache.fingerprint.registry import Cached
 from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.model import Input, Kind
@@ -92,14 +93,6 @@ _MISSING = object()
 
 def _digest(parts: Iterable[str]) -> str:
     return xxhash.xxh3_128_hexdigest("\x1f".join(parts).encode("utf-8", "surrogatepass"))
-
-
-def global_generator(owner: object) -> str:
-    """The module whose functions are the methods of the generator ``owner``; "" of any other object."""
-    for module, attribute in (("random", "_inst"), ("numpy.random.mtrand", "_rand")):
-        if owner is getattr(sys.modules.get(module), attribute, _MISSING):
-            return module.removesuffix(".mtrand")
-    return ""
 
 
 def _carries_no_result(value: object) -> bool:

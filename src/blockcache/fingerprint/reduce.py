@@ -17,11 +17,20 @@ Label = Callable[[object], str | None]
 Reduction = str | tuple[Any, ...]
 
 _MOST_KEPT = 10_000  # a list of a million numpy numbers must not be held as many times over
+_NOBODY = object()
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
 def stands_for(*_content: object) -> None:
     """Mark content that stands for a value: the callable of every canonical reduction, never called."""
+
+
+def global_generator(owner: object) -> str:
+    """The module whose functions are the methods of the generator ``owner``; "" of any other object."""
+    for module, attribute in (("random", "_inst"), ("numpy.random.mtrand", "_rand")):
+        if owner is getattr(sys.modules.get(module), attribute, _NOBODY):
+            return module.removesuffix(".mtrand")
+    return ""
 
 
 class Reducer:
@@ -67,6 +76,8 @@ class Reducer:
             return self._reference
         if kind is types.BuiltinFunctionType:
             return self._builtin
+        if kind is types.MethodType:
+            return self._method
         if kind is functools._lru_cache_wrapper:
             return self._lru_cache
         if getattr(kind, "__fingerprint__", None) is not None:
@@ -100,6 +111,11 @@ class Reducer:
         if owner is None or isinstance(owner, types.ModuleType):
             return self._reference(value)
         return stands_for, ("builtin method", owner, value.__name__)
+
+    def _method(self, value: types.MethodType) -> Reduction:
+        # The state of a global generator counts when the body draws, see generators.py.
+        owner = global_generator(value.__self__) or value.__self__
+        return stands_for, (self.name_of(types.MethodType), (value.__func__, owner))
 
     def _lru_cache(self, value: Any) -> Reduction:
         wrapped = value.__wrapped__

@@ -108,7 +108,6 @@ RULES: Mapping[str, Rule] = {
     "builtins.staticmethod": lambda value: value.__func__,
     "builtins.classmethod": lambda value: value.__func__,
     "builtins.property": lambda value: (value.fget, value.fset, value.fdel, value.__doc__),
-    "builtins.method": lambda value: (value.__func__, value.__self__),
     "builtins.method-wrapper": _bound_to,
     "builtins.method_descriptor": _member_of,
     "builtins.wrapper_descriptor": _member_of,
