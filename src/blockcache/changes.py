@@ -119,7 +119,8 @@ class Walk:
         for label, definition in built.objects.items():
             if isinstance(definition, types.FunctionType):
                 if modules.origin_of_file(definition.__code__.co_filename) != "local":
-                    continue  # what a decorator of a library keeps for itself
+                    self._wrapper(label, definition)
+                    continue
                 self._function(label, definition, upstream.globals)
             elif isinstance(definition, type):
                 self._class(label, definition)
@@ -195,10 +196,7 @@ class Walk:
             if name in known.sets:
                 self._bindable("global", function, name, f"{prefix}{name}", value)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                value = cell.cell_contents
-            except ValueError:
-                value = _MISSING
+            value = _contents(cell)
             self._bindable("cell", function, name, f"{label}.{name}", value)
             if value is not _MISSING:
                 self._visit(value, ("cell", (label, name)), f"{label}.{name}")
@@ -207,6 +205,13 @@ class Walk:
             self._visit(value, ("own", (label, name)), label)
         self._bindable("attributes", function, "__dict__", label, tuple(function.__dict__))
         self._visit((function.__defaults__, function.__kwdefaults__), ("defaults", label), label)
+
+    def _wrapper(self, label: str, function: types.FunctionType) -> None:
+        """A function that a library made: what it keeps for itself is not looked into, but for plain values."""
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            value = _contents(cell)
+            if type(value) in PLAIN:
+                self._bindable("cell", function, name, f"{label}.{name}", value)
 
     def _class(self, label: str, cls: type) -> None:
         for name, value in list(vars(cls).items()):
@@ -222,6 +227,11 @@ class Walk:
     def objects(self) -> list[object]:
         """Every upstream object by its number; None for one that is gone."""
         return [_held(node.hold) for node in self._nodes]
+
+    def reaches(self, value: object) -> bool:
+        """Whether it is one of the upstream objects."""
+        number = self._numbers.get(id(value))
+        return number is not None and _held(self._nodes[number].hold) is value
 
     def address(self, number: int) -> Address:
         """The way to the object of a number."""
@@ -326,12 +336,16 @@ def _cell(function: types.FunctionType, name: str) -> types.CellType:
     return cells[function.__code__.co_freevars.index(name)]
 
 
+def _contents(cell: types.CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return _MISSING
+
+
 def _value(kind: str, holder: Any, name: str) -> object:
     if kind == "cell":
-        try:
-            return _cell(holder, name).cell_contents
-        except ValueError:
-            return _MISSING
+        return _contents(_cell(holder, name))
     found = _namespace(kind, holder) if kind in ("global", "module") else vars(holder)
     return found.get(name, _MISSING)
 

@@ -29,6 +29,7 @@ _ROOMS = {
     "pandas": "blockcache.types.pandas_codec",
     "polars": "blockcache.types.polars_codec",
     "pyarrow": "blockcache.types.arrow_codec",
+    "pyparsing": "blockcache.types.pyparsing_codec",
     "sklearn": "blockcache.types.sklearn_codec",
     "torch": "blockcache.types.torch_codec",
 }

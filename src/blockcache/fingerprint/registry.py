@@ -28,6 +28,7 @@ Describe = Callable[[Any], str]
 
 #: First part of a type's module name -> the room that has its rules.
 LIBRARIES = {
+    "lmfit": "blockcache.types.lmfit_",
     "marimo": "blockcache.types.marimo_",
     "matplotlib": "blockcache.types.matplotlib_",
     "networkx": "blockcache.types.networkx_",

@@ -1,0 +1,15 @@
+"""lmfit: parameters count by what they are, not by the order in which their interpreter lists its symbols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _parameters(value: Any) -> object:
+    # The names of a set: in another order in every process.
+    symbols = {name: value._asteval.symtable[name] for name in sorted(value._asteval.user_defined_symbols())}
+    return list(value.values()), symbols
+
+
+FINGERPRINT = {"Parameters": _parameters}
+DESCRIBE = {"Parameters": lambda value: f"Parameters of {len(value):,}"}
