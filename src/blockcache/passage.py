@@ -508,6 +508,8 @@ class Passage:
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
         assert self.walk is not None
+        if self._is_automatic and recorded.written:
+            raise CodecError(f"it writes {', '.join(recorded.written[:_MOST_NAMED])}, and nobody has declared that")
         problems = [*said.problems, *(why for why, figure in said.drawn.items() if not self.walk.reaches(figure))]
         if problems:
             raise CodecError("; ".join(problems))

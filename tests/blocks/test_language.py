@@ -7,7 +7,6 @@ from threeways import check, parameters
 
 #: What fails now: name -> what is wrong. Strict: a program that starts to pass must leave this table.
 FAILING: dict[str, str] = {
-    "nan is the one nan": "pickle does not know that two numbers are one object",
     "a nan of its own": "pickle does not know that two numbers are one object",
     "functions defined inside that share a cell": "refused: a restored function has a cell of its own, not the frame's",
 }

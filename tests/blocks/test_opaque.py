@@ -460,7 +460,6 @@ UNSAVED = {
         'y = con.execute("insert into t values (1)").rowcount',
         "changes con in place",
     ),
-    "result": ('path = ":memory:"', "y = sqlite3.connect(path)", "y"),
     "exec": ('exec("import threading; lock = threading.Event()")', "y = lock.is_set()", "lock"),
 }
 

@@ -630,7 +630,6 @@ KINDS = {
     "a pool of processes": "import multiprocessing\n    with multiprocessing.Pool(1) as bad: n = bad.map(abs, [1])",
     "an executor": "from concurrent.futures import ThreadPoolExecutor\n    with ThreadPoolExecutor(1) as bad: pass",
     "a process": "import subprocess; bad = subprocess.Popen(['true']); bad.wait()",
-    "a weak reference": "import weakref; bad = weakref.ref(made)",
     "a hash": "import hashlib; bad = hashlib.sha256()",
     "a frame": "import types; bad = next(iter([(lambda: 0).__code__])).co_lines()",
     "a handler of logs": "import logging; bad = logging.StreamHandler()",

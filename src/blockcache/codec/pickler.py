@@ -274,6 +274,18 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         )
 
 
+class NanPickler(OutputPickler):
+    """Writes the nan of ``math`` and of ``numpy`` as those very objects."""
+
+    def persistent_id(self, obj: Any) -> tuple[str, str] | None:
+        """The place of a nan that is compared with ``is``; None for any other object."""
+        if type(obj) is float and obj != obj:
+            for module in ("numpy", "math"):
+                if obj is getattr(sys.modules.get(module), "nan", None):
+                    return module, "nan"
+        return None
+
+
 Handler = Callable[[OutputPickler, Any], Any]
 
 

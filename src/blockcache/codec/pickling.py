@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
@@ -39,6 +40,11 @@ class Encoded(NamedTuple):
     def buffers(self) -> list[memoryview]:
         """The buffers as :func:`decode` takes them, in the values' own memory."""
         return [cut(self.regions[s.region], s) for s in self.slices]
+
+
+#: A float that is no number, as it stands in a stream.
+_NAN = b"G\x7f\xf8\0\0\0\0\0\0"
+_MOST_SEARCHED_BYTES = 16 << 20
 
 
 def cut(region: memoryview, place: Slice) -> memoryview:
@@ -89,7 +95,7 @@ def encode(
     The result borrows the memory of the values: write it out before they change.
     """
     # cloudpickle takes longer to import than most hits take, and only a save needs it.
-    from blockcache.codec.pickler import OutputPickler
+    from blockcache.codec.pickler import NanPickler, OutputPickler
 
     outputs = dict(values)
     stream: list[Any] = []
@@ -101,6 +107,12 @@ def encode(
         raise _refusal(
             outputs, error, lambda: Collector(outputs, upstream, contents), label, module_globals, is_library
         ) from error
+    if any(_NAN in piece for piece in stream if type(piece) is bytes) and sum(map(len, stream)) < _MOST_SEARCHED_BYTES:
+        # Pickle copies every float; a library's own nan is compared with ``is``. Looking at each object is slow.
+        stream.clear()
+        collector = Collector(outputs, upstream, contents)
+        pickler = NanPickler(stream.append, collector, label, module_globals, is_library)
+        pickler.dump(outputs)
     regions, slices = collector.regions()
     if upstream:
         stream.insert(0, preamble(stream, len(upstream), address))
@@ -192,7 +204,9 @@ class _Unpickler(pickle.Unpickler):
         self._find = find
         self._live = {"resolve_label": resolve, "home_namespace": lambda: module_globals}
 
-    def persistent_load(self, way: bytes) -> Any:
+    def persistent_load(self, way: bytes | tuple[str, str]) -> Any:
+        if isinstance(way, tuple):
+            return getattr(importlib.import_module(way[0]), way[1])
         return self._find(pickle.loads(way))
 
     def find_class(self, module: str, name: str) -> Any:
