@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         SettingError,
         StoreError,
     )
+    from blockcache.function import cached_function
     from blockcache.inputs import env, file, value
     from blockcache.settings import configure
 
 # Where each public name lives; loaded on first use, so that `import blockcache` stays fast.
 _HOME = {
     "cached_block": "blockcache.block",
+    "cached_function": "blockcache.function",
     "configure": "blockcache.settings",
     **dict.fromkeys(("env", "file", "value"), "blockcache.inputs"),
     **dict.fromkeys(
@@ -60,6 +62,7 @@ __all__ = [
     "SettingError",
     "StoreError",
     "cached_block",
+    "cached_function",
     "configure",
     "env",
     "file",

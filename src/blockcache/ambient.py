@@ -8,6 +8,7 @@ imported here: what is not loaded has not been set.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -119,6 +120,8 @@ _NUMPY_TEXTS = {
 _SKLEARN_SHOWN = frozenset({"display", "print_changed_only", "working_memory"})
 _MATPLOTLIB_HOSTS = frozenset({"backend", "backend_fallback", "interactive", "toolbar", "webagg.address"})
 _LONGEST_NOTE = 80
+#: A command line or an address may hold a password.
+_MAY_BE_SECRET = frozenset({"sys.argv", "marimo.cli_args", "marimo.app_meta", "marimo.query_params"})
 _STDLIB = frozenset(sys.stdlib_module_names)
 
 
@@ -177,6 +180,8 @@ def _plan(uses: frozenset[str]) -> _Plan:
         interpreter.append(_of_time_zone)
     if not _GETTERS.keys().isdisjoint(uses):
         interpreter.append(lambda: _of_getters(sorted(uses & _GETTERS.keys())))
+    if told_by_marimo := [use for use in uses if use.startswith("marimo.")]:
+        interpreter.append(lambda: _of_marimo(told_by_marimo))
     warns = any(use.startswith("warnings.") for use in uses)
     return _Plan(
         text=not _TEXTS.isdisjoint(uses),
@@ -190,8 +195,7 @@ def _plan(uses: frozenset[str]) -> _Plan:
 def _input(name: str, state: object) -> Input:
     text = state if isinstance(state, str) else repr(state)
     digest = xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
-    # A command line may hold a secret.
-    return Input("state", name, digest, "" if name == "sys.argv" else text[:_LONGEST_NOTE])
+    return Input("state", name, digest, "" if name in _MAY_BE_SECRET else text[:_LONGEST_NOTE])
 
 
 def _probed(module: str, probe: Callable[[Any, bool], _States], text: bool) -> list[tuple[str, object]]:
@@ -230,6 +234,12 @@ def _of_locale(locale: Any, text: bool) -> _States:
 
 def _works_on_paths(names: Collection[str], tops: Collection[str]) -> bool:
     return "__file__" not in names and ("pathlib" in tops or any(n.startswith(("os.", "posixpath.")) for n in names))
+
+
+def _of_marimo(uses: Collection[str]) -> _States:
+    if "marimo" in sys.modules:
+        found: _States = importlib.import_module("blockcache.types.marimo_").session(uses)
+        yield from found
 
 
 def _arguments() -> list[str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from types import EllipsisType, TracebackType
+from functools import partial
+from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
 from blockcache import inputs as declared
+from blockcache import outputs as produced
 from blockcache import passage, report, settings
 from blockcache.cells import Cell
 from blockcache.errors import CacheError, FrozenMissError
 from blockcache.events import BlockFinished
-from blockcache.frames import Namespace, Skip, entry_point
+from blockcache.frames import Done, Namespace, Skip, entry_point
 from blockcache.key import pinning
 from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
@@ -47,6 +49,9 @@ class cached_block:
         What else the result depends on: paths, globs, directories and URLs (as text or path objects), :func:`file`,
         :func:`env` and :func:`value`, functions that are called at every lookup (a row count, a git commit),
         ``"@name"`` for a set of ``[tool.blockcache.inputs]`` in ``pyproject.toml``.
+    outputs
+        Files that the body writes and a hit puts back: paths, globs and directories, as text or path objects, relative
+        to the working directory. Of a directory or glob, what the body made, changed or removed in it.
     ignore
         Upstream names (``"logger"``, ``"cfg.verbose"``, ``"helpers.DEBUG"``) and types whose values do not count.
     pin
@@ -61,6 +66,10 @@ class cached_block:
     exclude
         Names that the body binds and that are neither saved nor restored. The body runs while the code shows that
         something after the block reads one; readers that it cannot show (modules that import this one) do not count.
+    capture
+        ``"descriptors"`` records what C code and other programs write to standard output and error too, ``"logs"``
+        keeps records that are logged as records, for the handlers of a hit; a list of both; ``"off"``: no output is
+        repeated. Default: the setting.
     mode
         ``"on"`` looks up and saves, ``"off"`` does nothing at all, ``"refresh"`` runs and overwrites,
         ``"readonly"`` looks up and never saves, ``"frozen"`` makes a miss an error, ``"verify"`` runs the body on a
@@ -82,7 +91,8 @@ class cached_block:
     Raises
     ------
     CacheError
-        When an argument is none that it can be; names the argument and what it can be.
+        When an argument is none that it can be; names the argument and what it can be. On entering, when ``exclude``
+        names what the body does not bind.
     BlockError
         On entering, when the body contains what a skip cannot honour (``return``, ``yield``, a
         ``break`` out of the block, ...): before the body starts, on a first run too.
@@ -102,12 +112,14 @@ class cached_block:
         name: str,
         *,
         inputs: Iterable[object] = (),
+        outputs: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = (),
         ignore: Iterable[str | type] = (),
         pin: Pin | Mapping[str, Pin] | EllipsisType = ...,
         version: str | int | float | None = None,
         validate: Callable[[Mapping[str, object]], object] | None = None,
         ttl: str | float | timedelta | None = None,
         exclude: Iterable[str] = (),
+        capture: str | Sequence[str] | None = None,
         mode: Literal["on", "off", "refresh", "readonly", "frozen", "verify"] | None = None,
         store: str | None = None,
     ) -> None:
@@ -118,9 +130,10 @@ class cached_block:
         self.key = ""
         self.restored: tuple[str, ...] = ()
         self.saved_s = 0.0
-        self._options = _options(inputs, ignore, pin, version, validate, ttl, exclude)
+        self._options = checked_options(inputs, ignore, pin, version, validate, ttl, exclude, outputs)
         self._mode = mode
         self._store = store
+        self._capture = capture
         self.cell: Cell | None = None  # the notebook's cell that it stands around, see cells.py
         self._passage: Passage | None = None
         self._at: str | None = None  # where the store is
@@ -130,15 +143,22 @@ class cached_block:
     # -- entering --------------------------------------------------------------------------
 
     def __enter__(self) -> cached_block:
+        return self._begin(self._look_up(sys._getframe(1)))
+
+    def __aenter__(self) -> Awaitable[cached_block]:
+        # Looked up at once, where the frame still stands at the header; begun when it is awaited, as the last act.
+        return Done(partial(self._begin, self._look_up(sys._getframe(1))))
+
+    def _look_up(self, frame: FrameType) -> Passage | None:
+        """Look up the block that ``frame`` is entering; None in mode off."""
         started = time.perf_counter()
-        frame = sys._getframe(1)
         if self._passage is not None:
             raise CacheError(f"block {self.name!r} is entered again before it was left; make a new cached_block")
         place = passage.place_of(frame)
-        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store)
+        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store, capture=self._capture)
         self.hit = False
         if chosen.mode == "off":
-            return self
+            return None
         entry = entry_point(frame)
         run = Passage(
             self.name,
@@ -154,18 +174,27 @@ class cached_block:
             passage.examine(frame, entry, place, chosen, self.cell),
             self.cell,
         )
+        run.check_excluded()
         run.look_up()
         self.key = run.built.key.digest if run.built is not None else ""
-        if isinstance(run.result, Hit) and not _to_be_verified(chosen):
-            run.skip = Skip(frame, entry)
+        return run
+
+    def _begin(self, run: Passage | None) -> cached_block:
+        """Skip the body, or let it begin."""
+        if run is None:  # mode off
+            return self
+        chosen = run.settings
+        if isinstance(run.result, Hit) and not to_be_verified(chosen) and run.ready():
+            run.skip = Skip(run.frame, run.entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
                 return self
             run.result, run.problem, self.hit = Miss(""), "the body could not be skipped: no tool id is free", False
             run.skip = None
+            run.discard()
         if chosen.mode == "frozen" and (self.cell is None or self.cell.min_s is None):
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
-            raise FrozenMissError(f"block {self.name!r} ({place.file}:{run.line}) missed in frozen mode: {why}")
+            raise FrozenMissError(f"block {self.name!r} ({run.place.file}:{run.line}) missed in frozen mode: {why}")
         self._passage = run
         run.begin()
         return self
@@ -200,6 +229,14 @@ class cached_block:
             if skip is not None:
                 skip.disarm()  # the last act, see frames/skip.py
         return skipped
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Awaitable[bool]:
+        swallows: list[bool] = []
+        done = Done(swallows.pop)  # made before, as leaving ends with its last act
+        swallows.append(self.__exit__(kind, error, trace))
+        return done
 
     # -- telling ---------------------------------------------------------------------------
 
@@ -267,7 +304,7 @@ def _without_values(result: Lookup) -> Lookup:
     return Hit(result.manifest, {}, result.load_s) if isinstance(result, Hit) else result
 
 
-def _to_be_verified(chosen: settings.Settings) -> bool:
+def to_be_verified(chosen: settings.Settings) -> bool:
     """Whether this hit is one of those that run again; by the system's chance, not by the program's generators."""
     return chosen.mode == "verify" and int.from_bytes(os.urandom(4), "big") < chosen.sample * 2**32
 
@@ -275,14 +312,15 @@ def _to_be_verified(chosen: settings.Settings) -> bool:
 _NO_OPTIONS = Options()
 
 
-def _options(
+def checked_options(
     inputs: Iterable[object],
     ignore: Iterable[str | type],
     pin: Any,
     version: str | float | None,
     validate: Callable[[Mapping[str, object]], object] | None,
     ttl: str | float | timedelta | None,
-    exclude: Iterable[str],
+    exclude: Iterable[str] = (),
+    outputs: object = (),
 ) -> Options:
     """The arguments, checked.
 
@@ -291,7 +329,7 @@ def _options(
     CacheError
         When one is none that it can be.
     """
-    given = (inputs, ignore, pin is not ..., version is not None, validate, ttl is not None, exclude)
+    given = (inputs, ignore, pin is not ..., version is not None, validate, ttl is not None, exclude, outputs)
     if not any(given):
         return _NO_OPTIONS
     ignored = [ignore] if isinstance(ignore, (str, type)) else list(ignore)
@@ -315,4 +353,5 @@ def _options(
         validate=validate,
         ttl_s=None if ttl is None else declared.parse_ttl(ttl),
         excluded=frozenset(excluded),
+        outputs=produced.check(outputs) if outputs else (),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import sys
 import time
@@ -12,13 +13,14 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators
-from blockcache.codec import decode, encode
+from blockcache import changes, discovered, generators, outputs
+from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
+from blockcache.memory import Held, Memory
 from blockcache.model import (
     FORMAT,
     Blob,
@@ -30,7 +32,6 @@ from blockcache.model import (
     Manifest,
     Miss,
     Output,
-    OutputFile,
     Provenance,
     Stat,
     Unsaved,
@@ -42,11 +43,13 @@ from blockcache.texts import redact, redacted
 
 #: What an entry holds beside the outputs stands under what cannot be a name of a program.
 GENERATORS = ".generators"
+ANNOTATIONS = ".annotations"
 CHANGES = ".changes"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
-#: How many earlier entries of a name a miss is compared with.
+#: How many earlier entries of a name a miss is compared with, and of how many in the store.
 _NEAREST_OF = 8
+_MOST_LOOKED_AT = 500
 #: What a folder's name may have on most file systems.
 _LONGEST_FOLDER_BYTES = 255
 _SHORTENED_BYTES = 100
@@ -96,6 +99,8 @@ def lookup(
     ttl_s: float | None = None,
     memo: str | None = None,
     refuse: Callable[[Manifest], str] | None = None,
+    memory: Memory | None = None,
+    share: bool = False,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -119,6 +124,10 @@ def lookup(
         Folder that remembers the digests of files that did not change.
     refuse
         Says of an entry that is found why it cannot answer here; empty when it can.
+    memory
+        Entries that this process holds; what is found is held there.
+    share
+        Whether all lookups that share give the same objects, not values of their own.
 
     Raises
     ------
@@ -130,7 +139,8 @@ def lookup(
         When the store cannot be read.
     """
     started = time.perf_counter()
-    manifest = _variant(store, block_name, built.key, memo)
+    held = _held(store, built.key, memo, memory, share) if memory is not None else None
+    manifest = held.manifest if held is not None else _variant(store, block_name, built.key, memo)
     if isinstance(manifest, Miss):
         return manifest
     if ttl_s is not None and _age_s(manifest) >= ttl_s:
@@ -138,18 +148,67 @@ def lookup(
     why = refuse(manifest) if refuse is not None else ""
     if why:
         return Miss(why, nearest=manifest, same_key=True)
-    blobs = [_verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    if held is not None and held.values is not None:
+        return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
+    blobs = held.copies() if held is not None else []
+    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     for module in manifest.imports:
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=find)
+    upstream = _Asked(find)
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=upstream)
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
     changes.check(kept.get(CHANGES, ()))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
-    return Hit(manifest, values, time.perf_counter() - started, kept)
+    if held is None:
+        _met(store, block_name, manifest)
+    # Not the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
+    share = share and not upstream.asked and not manifest.changed
+    if memory is not None and (held is None or share):
+        _hold(memory, store, manifest, [[blob] for blob in blobs], values, kept, share)
+    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
+
+
+def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:
+    """What this process holds for a key, if the store still has it and nothing that it read has changed since."""
+    for held in memory.held(store.url, key.digest, share=share):
+        if not any(_changed(held.manifest, memo)) and store.exists(entry_name(key, held.manifest.entry_id)):
+            return held
+    return None
+
+
+class _Asked:
+    """A function that knows whether it was called."""
+
+    __slots__ = ("_function", "asked")
+
+    def __init__(self, function: Callable[[Any], object]) -> None:
+        self._function = function
+        self.asked = False
+
+    def __call__(self, argument: Any) -> object:
+        self.asked = True
+        return self._function(argument)
+
+
+def _hold(
+    memory: Memory,
+    store: Store,
+    manifest: Manifest,
+    blobs: Iterable[Iterable[Buffer]],
+    values: Mapping[str, object],
+    kept: Mapping[str, Any],
+    share: bool,
+) -> None:
+    """Let this process hold an entry: its objects to share them, else its bytes where they are few."""
+    if share:
+        memory.hold(store.url, Held(manifest, None, values, kept), share=True)
+    else:
+        few = manifest.size_bytes <= _ALWAYS_HASHED_BYTES
+        memory.hold(store.url, Held(manifest, tuple(map(b"".join, blobs)) if few else None), share=False)
 
 
 def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
@@ -230,7 +289,7 @@ def _import(module: str) -> None:
             raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 
 
-def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
+def verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
     """A blob's bytes, known to be those that were saved."""
     name = f"blobs/{blob.digest}"
     data = store.get(name)
@@ -249,7 +308,8 @@ def _verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
 
 
 def _miss(store: Store, block_name: str, key: Key) -> Miss:
-    entries = list(entries_of(store, block_name))
+    # In a loop, what this process met last: reading all that a name has would cost more at each round.
+    entries = _recent.get((store.url, block_name)) or tuple(entries_of(store, block_name, _MOST_LOOKED_AT))
     if not entries:
         return Miss("first run")
     nearest, differences = min(
@@ -259,10 +319,22 @@ def _miss(store: Store, block_name: str, key: Key) -> Miss:
     return Miss("", differences, nearest)
 
 
-def entries_of(store: Store, block_name: str) -> Iterator[Manifest]:
-    """Readable entries that were saved or met under a block's name, newest first."""
+# By store and name: the entries that this process saved or found last, newest first; replaced, never changed.
+_recent: dict[tuple[str, str], tuple[Manifest, ...]] = {}
+_MOST_NAMES = 1000
+
+
+def _met(store: Store, block_name: str, manifest: Manifest) -> None:
+    if len(_recent) > _MOST_NAMES:
+        _recent.clear()
+    others = (m for m in _recent.get((store.url, block_name), ()) if m.key.digest != manifest.key.digest)
+    _recent[store.url, block_name] = (manifest, *itertools.islice(others, _NEAREST_OF - 1))
+
+
+def entries_of(store: Store, block_name: str, most: int | None = None) -> Iterator[Manifest]:
+    """Readable entries that were saved or met under a block's name, newest first; of ``most`` keys, whichever."""
     found = []
-    for pointer in store.list(label_folder(block_name)):
+    for pointer in itertools.islice(store.list(label_folder(block_name)), most):
         for name in store.list(f"entries/{pointer.rpartition('/')[2]}"):
             data = store.get(name)
             try:
@@ -291,8 +363,10 @@ class Results(NamedTuple):
     kept
         What else a hit gives back, by names that begin with a dot: ``.generators``, the states of the global
         random generators that it moved.
-    captured, changed, files, unsaved
+    captured, changed, unsaved
         See :class:`blockcache.model.Manifest`.
+    needed
+        Names without which nothing is worth saving.
     """
 
     values: Mapping[str, object]
@@ -304,8 +378,8 @@ class Results(NamedTuple):
     kept: Mapping[str, Any]
     captured: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    files: tuple[OutputFile, ...] = ()
     unsaved: tuple[Unsaved, ...] = ()
+    needed: frozenset[str] = frozenset()
 
 
 def save(
@@ -319,13 +393,19 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
+    made: outputs.Made | None = None,
+    prove: Callable[[Any], object] | None = None,
+    memory: Memory | None = None,
+    share: bool = False,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest. Upstream objects of ``walk`` are saved as the
-    way to them, but for ``contents``.
+    A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
+    :func:`lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved as the way to them,
+    but for ``contents``. ``made`` has the declared output files.
 
-    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`.
+    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
+    ``memory`` and ``share`` are as of :func:`lookup`.
 
     Raises
     ------
@@ -334,19 +414,28 @@ def save(
     StoreError
         When the store cannot be written.
     """
+    address = _Asked(walk.address if walk is not None else repr)
     encode_now = functools.partial(
         encode,
         label=built.label,
         module_globals=module_globals,
         is_library=is_library,
         upstream=walk.objects() if walk is not None else (),
-        address=walk.address if walk is not None else repr,
+        address=address,
         contents=contents,
     )
+    if prove is not None:
+        decode_now = functools.partial(
+            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
+        )
+        unmakable = _unmakable(results.values, encode_now, decode_now)
+        if unmakable.keys() & results.needed:
+            raise CodecError("; ".join(unmakable.values()))
+        results = _without(results, unmakable)
     try:
         encoded = encode_now({**results.values, **results.kept})
     except CodecError as error:
-        if not error.refused or not error.refused.keys() <= results.values.keys():
+        if not error.refused or not error.refused.keys() <= results.values.keys() - results.needed:
             raise
         results = _without(results, error.refused)
         encoded = encode_now({**results.values, **results.kept})
@@ -357,6 +446,8 @@ def save(
     blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     for buffer in layout.large:
         blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+    if made is not None:
+        outputs.put(store, made)
     manifest = Manifest(
         name=block_name,
         key=built.key,
@@ -371,13 +462,36 @@ def save(
         generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
-        files=results.files,
+        files=made.rows if made is not None else (),
         unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     _point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    _met(store, block_name, manifest)
+    if memory is not None:
+        memory.forget(store.url, built.key.digest)
+        blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
+        share = share and not address.asked and not manifest.changed
+        _hold(memory, store, manifest, blobs_in_parts, results.values, results.kept, share)
     return manifest
+
+
+def _unmakable(
+    values: Mapping[str, object], encode_now: Callable[..., Encoded], decode_now: Callable[..., object]
+) -> dict[str, str]:
+    """Values that can be saved and not be made again, with the reason."""
+    found = {}
+    for name, value in values.items():
+        try:
+            encoded = encode_now({name: value})
+        except CodecError:
+            continue  # it will be found out
+        try:
+            decode_now(b"".join(encoded.stream), encoded.buffers)
+        except CodecError as error:
+            found[name] = str(error)
+    return found
 
 
 def _without(results: Results, refused: Mapping[str, str]) -> Results:

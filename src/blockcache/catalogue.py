@@ -63,8 +63,8 @@ class Catalogue:
 
     @property
     def blobs(self) -> dict[str, int]:
-        """Digest and size in bytes of every blob with values that a readable entry names."""
-        return {b.digest: b.size_bytes for e in self.entries for b in e.manifest.blobs}
+        """Digest and size in bytes of every blob with values or an output file that a readable entry names."""
+        return {b.digest: b.size_bytes for e in self.entries for b in e.manifest.all_blobs}
 
     @property
     def texts(self) -> frozenset[str]:
@@ -195,7 +195,7 @@ def remove(store: Store, chosen: Iterable[Stored]) -> Removed:
         if path.rpartition("/")[2] in lost:
             store.delete(path)
     used = left.blobs
-    blobs = {b.digest: b.size_bytes for e in chosen for b in e.manifest.blobs if b.digest not in used}
+    blobs = {b.digest: b.size_bytes for e in chosen for b in e.manifest.all_blobs if b.digest not in used}
     # Their size is not in the manifest.
     for digest in {e.manifest.texts for e in chosen} - left.texts - {""}:
         blobs[digest] = _size_bytes(store, f"blobs/{digest}")

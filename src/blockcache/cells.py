@@ -329,6 +329,22 @@ def was_quick(cell: Cell, entered: float, began: float) -> bool:
     return ran_s < cell.min_s
 
 
+def must_give(cell: Cell, name: str) -> bool:
+    """Whether a hit must give back a name, whoever reads it: nobody asked for a block, so nobody expects a hole.
+
+    What is closed by then (`with open(...) as stream`) and names with an underscore are no loss.
+    """
+    if cell.min_s is None or name.startswith("_"):
+        return False
+    handles = (
+        item.optional_vars
+        for node in ast.walk(cell.written)
+        if isinstance(node, (ast.With, ast.AsyncWith))
+        for item in node.items
+    )
+    return not any(isinstance(handle, ast.Name) and handle.id == name for handle in handles)
+
+
 def note_seconds(digest: str, ran_s: float) -> None:
     """Remember how long a cell ran."""
     records.save(_record(digest), ran_s)

@@ -19,6 +19,7 @@ from blockcache.errors import CodecError, FingerprintError
 from blockcache.fingerprint import modules
 from blockcache.fingerprint.code import Chain, facts
 from blockcache.fingerprint.plain import PLAIN
+from blockcache.fingerprint.registry import Cached
 from blockcache.fingerprint.values import fingerprint
 from blockcache.inplace import Layer, Step, layers_of, part
 from blockcache.key import Built, Upstream
@@ -132,8 +133,8 @@ class Walk:
             self._enter(*self._todo.popleft())
 
     def _enter(self, value: object, above: int, step: Step, display: str) -> None:
-        if type(value) in PLAIN or id(value) in self._numbers:
-            return
+        if type(value) in PLAIN or id(value) in self._numbers or isinstance(value, Cached):
+            return  # a cached function is known by its label
         layers = layers_of(type(value))
         if not layers and isinstance(value, (type, types.FunctionType, types.ModuleType)):
             return  # known by their labels
@@ -333,6 +334,35 @@ def _value(kind: str, holder: Any, name: str) -> object:
             return _MISSING
     found = _namespace(kind, holder) if kind in ("global", "module") else vars(holder)
     return found.get(name, _MISSING)
+
+
+def set_on_imports(block: Block, after: Mapping[str, object]) -> Iterator[Change]:
+    """Attributes that the body itself sets on local modules which it imports: nothing is known of them before.
+
+    Parameters
+    ----------
+    block
+        The body.
+    after
+        What its names are bound to afterwards.
+    """
+    imported = {ref.name: after.get(ref.name) for ref in block.imports if ref.name in after}
+    local = {
+        name: module
+        for name, module in imported.items()
+        if isinstance(module, types.ModuleType) and modules.origin_of_module(module) == "local"
+    }
+    if not local or not block.source:
+        return
+    import ast
+    import textwrap
+
+    for node in ast.walk(ast.parse(textwrap.dedent(block.source))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and not isinstance(node.ctx, ast.Load):
+            name, attribute = node.value.id, node.attr
+            if name in local and attribute in vars(local[name]):
+                value = vars(local[name])[attribute]
+                yield Change(f"{name}.{attribute}", ("bind", "module", local[name], attribute, value))
 
 
 def _parts_of(contents: object) -> tuple[object, ...]:

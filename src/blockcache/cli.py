@@ -16,7 +16,7 @@ import click
 from blockcache import __version__, catalogue, report, tables
 from blockcache.catalogue import Catalogue, Removed, Stored
 from blockcache.errors import CacheError
-from blockcache.model import Difference, Manifest, compare
+from blockcache.model import Difference, Manifest, OutputFile, compare
 from blockcache.settings import VARIABLES, Settings, resolve, store_path
 
 if TYPE_CHECKING:
@@ -411,7 +411,7 @@ def _by_name(found: Catalogue) -> list[dict[str, Any]]:
     rows = []
     for name in {e.manifest.name for e in found.entries}:
         manifests = [e.manifest for e in found.entries if e.manifest.name == name]
-        blobs = {b.digest: b.size_bytes for m in manifests for b in m.blobs}
+        blobs = {b.digest: b.size_bytes for m in manifests for b in m.all_blobs}
         work_s = sum(m.provenance.duration_s for m in manifests)
         rows.append({"name": name, "entries": len(manifests), "size_bytes": sum(blobs.values()), "work_s": work_s})
     return sorted(rows, key=lambda row: (-row["size_bytes"], row["name"]))
@@ -452,12 +452,19 @@ def _described(entry: Stored) -> str:
     for output in manifest.outputs:
         lines.append(f"    {output.name:<{width}}  {report.one_line(report.described(output))}".rstrip())
     lines += [f"    {name}  deleted" for name in manifest.deleted]
+    lines += [f"    {report.one_line(file.path)}  {_file(file)}" for file in manifest.files]
     if len(lines) == len(facts) + 3:
         lines.append("    nothing")
     lines += ["", "depends on", *(f"  {line}" for line in report.tree(report.Facts.of(manifest)).splitlines())]
     lines += ["", f"blobs, {report.size(manifest.size_bytes)} in all"]
-    lines += [f"    {b.digest}  {report.size(b.size_bytes)}" for b in manifest.blobs]
+    lines += [f"    {b.digest}  {report.size(b.size_bytes)}" for b in manifest.all_blobs]
     return "\n".join(lines)
+
+
+def _file(file: OutputFile) -> str:
+    if file.is_file:
+        return f"{report.size(file.size_bytes)}, {file.mode:03o}"
+    return {"": "directory", "emptied": "directory, emptied first", "absent": "deleted"}.get(file.digest, file.digest)
 
 
 def _facts(entry: Stored) -> dict[str, Any]:
@@ -488,7 +495,8 @@ def _contents(manifest: Manifest) -> dict[str, Any]:
         "untracked": list(manifest.untracked),
         "outputs": [asdict(o) for o in manifest.outputs],
         "deleted": list(manifest.deleted),
-        "blobs": [asdict(b) for b in manifest.blobs],
+        "files": [f._asdict() for f in manifest.files],
+        "blobs": [asdict(b) for b in manifest.all_blobs],
         "provenance": asdict(manifest.provenance),
     }
 

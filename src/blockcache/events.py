@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from blockcache.model import Difference
 
 Outcome = Literal["hit", "miss", "verified", "differs"]
+
+
+class Calls(NamedTuple):
+    """What the calls of a cached function came to: how many hit, what that saved; how many ran, what they took."""
+
+    hits: int
+    saved_s: float
+    runs: int
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,10 @@ class BlockFinished:
         On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
     differing
         What is not as the entry says, in clauses.
+    calls
+        Of a cached function that is called often: what its calls came to so far, in place of the line.
+    lacking
+        On a hit in a notebook: names that a later cell may want and that the entry does not give back.
     quiet, log_path
         The settings at this block: no line on standard error; file for one line of JSON.
     """
@@ -77,6 +90,8 @@ class BlockFinished:
     problem: str = ""
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
+    calls: Calls | None = None
+    lacking: tuple[str, ...] = ()
     quiet: bool = False
     log_path: str | None = None
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import collections
 import copyreg
 import functools
+import sys
 import types
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from blockcache.fingerprint import modules
 from blockcache.fingerprint.plain import PLAIN
 from blockcache.fingerprint.registry import rule_in
 
@@ -132,6 +134,21 @@ def _own(obj: Any) -> dict[str, object]:
     return found
 
 
+def _state(obj: Any) -> tuple[object, tuple[str, ...]]:
+    return obj.__getstate__(), tuple(_own(obj))
+
+
+def _put_state(obj: Any, contents: tuple[Any, tuple[str, ...]]) -> None:
+    state, names = contents
+    own = _own(obj)
+    for name in own.keys() - set(names):
+        del own[name]
+    if hasattr(type(obj), "__setstate__"):
+        obj.__setstate__(state)
+    else:
+        own.update(state[0] if type(state) is tuple else state)
+
+
 _ATTRIBUTES = Layer(
     "attributes",
     lambda obj: dict(_own(obj)),
@@ -139,6 +156,10 @@ _ATTRIBUTES = Layer(
     lambda obj: _pairs(_own(obj)),
     _put_attributes,
 )
+
+
+#: Of a library's class that says itself what is saved of it: raw attributes may hold what means nothing elsewhere.
+_STATE = replace(_ATTRIBUTES, name="state", contents=_state, put=_put_state)
 
 
 def _slots(cls: type) -> Layer | None:
@@ -211,6 +232,13 @@ _LEAVES: dict[str, Layer] = {
 }
 
 
+def _put_args(error: BaseException, contents: list[object]) -> None:
+    error.args = tuple(contents)
+
+
+_RAISED = Layer("args", lambda e: list(e.args), held=lambda e: list(e.args), put=_put_args)
+
+
 # -- which of them a class has ------------------------------------------------------------------
 
 #: Nothing in them changes, or what does is no result.
@@ -279,6 +307,8 @@ def _layers_of(cls: type) -> tuple[Layer, ...]:
             # What a derived class adds is its attributes.
             own = base is not cls and cls.__dictoffset__ and not base.__dictoffset__
             return (found, _ATTRIBUTES) if own else (found,)
+    if issubclass(cls, BaseException):
+        return _RAISED, _ATTRIBUTES
     module = cls.__module__.partition(".")[0] if isinstance(cls.__module__, str) else ""
     if module in _FIXED_MODULES:
         return ()
@@ -287,7 +317,7 @@ def _layers_of(cls: type) -> tuple[Layer, ...]:
         return (DIGEST, _ATTRIBUTES) if cls.__dictoffset__ and _python_made(cls) else (DIGEST,)
     layers = [_ITEMS[payload]] if payload is not object else []
     if cls.__dictoffset__ and cls not in _ITEMS:
-        layers.append(_ATTRIBUTES)
+        layers.append(_STATE if _has_own_state(cls) else _ATTRIBUTES)
     slots = _slots(cls)
     if slots is not None:
         layers.append(slots)
@@ -312,6 +342,15 @@ def _is_made_of(cls: type, payload: type) -> bool:
         size += _POINTER
     slots: list[str] = copyreg._slotnames(cls)  # type: ignore[attr-defined]
     return cls.__basicsize__ <= size + _POINTER * len(slots) and cls.__itemsize__ == payload.__itemsize__
+
+
+def _has_own_state(cls: type) -> bool:
+    module = sys.modules.get(cls.__module__)
+    return (
+        getattr(cls, "__getstate__", None) is not getattr(object, "__getstate__", None)
+        and module is not None
+        and modules.origin_of_module(module) != "local"
+    )
 
 
 def _python_made(cls: type) -> bool:

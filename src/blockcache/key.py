@@ -300,23 +300,28 @@ def difference(name: str, was: object, now: object, upstream: Upstream) -> str:
 
 def changed_by_body(
     block: Block, upstream: Upstream, demands: Demands, before: Built, loaded: Collection[str]
-) -> list[str]:
-    """What the body changed in place: inputs that are no longer what they were when the key was built.
+) -> tuple[list[str], list[str]]:
+    """Names of inputs that are no longer what they were before the body, and of those that came or went.
 
-    Names that the body binds are results, not changes; ``loaded`` are the modules loaded before the body.
+    Names that the body binds are results, not changes; ``loaded`` are the modules loaded before the body. An input
+    comes or goes because of another change: what an attribute holds is reached instead of the class that computed it.
     """
     writes = {block.written.get(name, name) for name in block.writes}
+
+    def is_result(name: str) -> bool:
+        return name.partition(".")[0].partition(" ")[0] in writes
+
     try:
         after = build(block, upstream, demands, loaded)
     except FingerprintError as error:
-        return [error.path]
-    changed = [
-        d.name
-        for d in compare(after.key.inputs, before.key.inputs)
-        # Files behind a value may have been changed by anyone: its own probe tells.
-        if d.kind != "file"
-        # What a body sets in a library may have the name of what it binds.
-        and (d.kind == "state" or d.name.partition(".")[0].partition(" ")[0] not in writes)
-    ]
-    used = [name for name, state in after.states.items() if before.states.get(name) != state]
-    return list(dict.fromkeys([*changed, *(n for n in used if n.partition(".")[0].partition(" ")[0] not in writes)]))
+        return [error.path], []
+    changed: list[str] = []
+    others: list[str] = []
+    for d in compare(after.key.inputs, before.key.inputs):
+        # Files behind a value may have been changed by anyone: its own probe tells. What a body sets in a library
+        # may have the name of what it binds.
+        if d.kind == "state" or (d.kind != "file" and not is_result(d.name)):
+            one_sided = d.kind in ("value", "definition", "module") and (d.now is None or d.was is None)
+            (others if one_sided else changed).append(d.name)
+    used = [name for name, state in after.states.items() if before.states.get(name) != state and not is_result(name)]
+    return list(dict.fromkeys([*changed, *used])), others

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import functools
+import html
+import io
 import math
 import re
 import time
@@ -52,6 +55,7 @@ def _block_options() -> _Parser:
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "X"}
     add("--inputs", help="what else the result depends on: paths, globs, URLs, @sets", **several)
     add("--ignore", help="upstream names and types whose values do not count", **several)
+    add("--exclude", help="names that are neither saved nor restored", **several)
     add("--version", metavar="X", help="text that you change to make the entries before unwanted")
     add("--pin", choices=["exact", "minor", "major", "none"], help="how exactly versions of distributions count")
     add("--validate", metavar="{FUNCTION}", help="called with the restored values; false is a miss")
@@ -64,7 +68,7 @@ def _block_options() -> _Parser:
 
 
 _OPTIONS = _block_options()
-_LISTS = ("inputs", "ignore")
+_LISTS = ("inputs", "ignore", "exclude")
 
 
 def _auto_options() -> _Parser:
@@ -140,13 +144,18 @@ class Cells:
             return
         from blockcache.cli import main  # and with it the command line's libraries, for who asks for them
 
+        printed = io.StringIO()  # no terminal: nothing is cut
         try:
-            main.main([word for word, _ in _words(line)], prog_name="%blockcache", standalone_mode=False)
+            with contextlib.redirect_stdout(printed):
+                main.main([word for word, _ in _words(line)], prog_name="%blockcache", standalone_mode=False)
         except Exception as error:
             tell = getattr(error, "format_message", None)  # click's own errors
             if tell is None:
                 raise
             raise ipython.UsageError(f"%blockcache: {tell()}") from None
+        text = printed.getvalue()
+        page = f'<pre style="white-space: pre; overflow-x: auto">{html.escape(text)}</pre>'
+        self.shell.display_pub.publish({"text/plain": text, "text/html": page})
 
     # -- from a cell's text to its block ---------------------------------------------------
 
@@ -173,8 +182,9 @@ class Cells:
             self._pending = None
             try:
                 return self._named(tree, line)
-            except (ipython.UsageError, CacheError) as error:
-                self._error = str(error)
+            except Exception as error:  # whatever it is; one that is raised here would take this transformer away
+                clear = isinstance(error, (ipython.UsageError, CacheError))
+                self._error = str(error) if clear else f"%%cached_block: {type(error).__name__}: {error}"
                 return ast.Module(tree.body[:1], [])  # raises it, when the cell runs
         if self._pending is None or ipython.hands_on(tree):
             return tree
@@ -205,7 +215,12 @@ class Cells:
         def value(text: Any) -> Any:
             if isinstance(text, list):
                 return [value(item) for item in text]
-            return self.shell.ev(evaluate[text]) if text in evaluate else text
+            if text not in evaluate:
+                return text
+            try:
+                return self.shell.ev(evaluate[text])
+            except Exception as error:
+                raise ipython.UsageError(f"%%cached_block: {text}: {type(error).__name__}: {error}") from error
 
         options = {key: value(text) for key, text in chosen.items() if text not in (None, [])}
         if options.get("pin") == "none":
@@ -225,6 +240,8 @@ class Cells:
         if not cells.is_worth_it(tree):
             return tree
         written, problem = ipython.understood(self.shell, tree)
+        if problem and ipython.is_aside(tree):
+            return tree
         digest = cells.digest_of(tree)
         if problem:
             self._watched = digest, first_line, problem

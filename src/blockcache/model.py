@@ -169,15 +169,21 @@ class OutputFile(NamedTuple):
     path
         As the program named it: relative to the working directory where it was, with ``/``.
     digest
-        Name of the blob with its bytes; empty for a directory.
+        Name of the blob with its bytes. Else empty for a directory, ``emptied`` for one that the body emptied first,
+        ``absent`` for what it removed, ``-> place`` for a symlink.
     size_bytes, mode
-        Its size and permissions.
+        Its size and permissions; 0 where it has none.
     """
 
     path: str
     digest: str
     size_bytes: int
     mode: int
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, whose bytes are a blob."""
+        return self.digest not in ("", "emptied", "absent") and not self.digest.startswith("-> ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +262,14 @@ class Manifest:
         return entry_id(self.discovered)
 
     @property
+    def all_blobs(self) -> tuple[Blob, ...]:
+        """The blobs that a lookup reads, and those of the output files."""
+        return (*self.blobs, *(Blob(f.digest, f.size_bytes) for f in self.files if f.is_file))
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all blobs, shared ones included."""
-        return sum(b.size_bytes for b in self.blobs)
+        return sum(b.size_bytes for b in self.all_blobs)
 
     def to_json(self) -> bytes:
         """The record as it is stored: indented JSON, one input a line."""
@@ -367,13 +378,15 @@ def _inputs(rows: Iterable[Sequence[Any]]) -> tuple[Input, ...]:
 class Hit:
     """A lookup that found an entry whose values have been read, verified and decoded.
 
-    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.cache.Results`.
+    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.cache.Results`; ``in_memory`` says
+    that this process held the entry already.
     """
 
     manifest: Manifest
     values: Mapping[str, object]
     load_s: float
     kept: Mapping[str, Any] = field(default_factory=dict)
+    in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _WITH_LENGTH = frozenset(
 #: Parts without content that are looked into.
 _MOST_OPAQUE = 12
 _DEEPEST = 4
+_STANDARD_STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 #: How a text begins that is never given twice.
 NEVER_AGAIN = "unknown "
 
@@ -122,6 +123,8 @@ def _state(value: object, depth: int, met: set[int]) -> str | None:
         return _never_again() if _began(value) else "new"
     if isinstance(value, (types.CoroutineType, types.AsyncGeneratorType)):
         return _never_again()
+    if any(value is getattr(sys, name, None) for name in _STANDARD_STREAMS):
+        return "standard stream"  # what is written to it is output, and no input of what writes more
     if _is_file(value):
         return _file_state(value)
     if hasattr(type(value), "fetchone") and hasattr(value, "description"):

@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
+from typing import ClassVar
 
 from blockcache import (
     ambient,
     cache,
+    capture,
     cells,
     changes,
     discovered,
@@ -25,17 +27,19 @@ from blockcache import (
     index,
     inputs,
     key,
+    outputs,
     report,
     settings,
     unsaved,
 )
-from blockcache.analysis import Block, analyse
+from blockcache.analysis import Block, analyse, annotated_names
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint import modules
 from blockcache.fingerprint.bare import bare_block, left_at_end
 from blockcache.frames import Entry, Located, Namespace, Skip, locate
 from blockcache.hosts import Place
+from blockcache.memory import Memory
 from blockcache.model import Hit, Input, Key, Lookup, Manifest, Miss, Provenance, Unsaved
 from blockcache.opaque import files_behind
 from blockcache.paths import Paths
@@ -44,6 +48,8 @@ from blockcache.stores.local import LocalStore
 from blockcache.texts import redacted, texts_of
 
 _MISSING = object()
+#: Files that one warning names.
+_MOST_NAMED = 3
 #: How multiprocessing calls the main module in a process that it has started.
 _WORKER_MAIN = "__mp_main__"
 #: Of the constants and upstream texts that may name files.
@@ -55,6 +61,8 @@ _examined: dict[tuple[int, int], tuple[CodeType, Place, Block]] = {}
 _bound_by: dict[tuple[int, str], dict[str, int]] = {}
 # (key, turn) of passages with a value without content that came as a parameter.
 _passed: set[tuple[str, int]] = set()
+# By id of the frame, for each of its passages whose body runs: names that a block inside did not give back.
+_lacking: dict[int, list[dict[str, Unsaved]]] = {}
 _stores: dict[str, Store] = {}
 _warned: set[tuple[str, str]] = set()
 
@@ -71,6 +79,7 @@ class Options:
     validate: Callable[[Mapping[str, object]], object] | None = None
     ttl_s: float | None = None
     excluded: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -95,8 +104,14 @@ class Passage:
         What went wrong, in one clause.
     skip
         The skip of the body, on a hit.
+    lacking
+        What a block inside this one did not give back.
     missed
         There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
+    produces, staged
+        The declared places for output files, if any; on a hit, what will be put into them.
+    unusable
+        There is an entry, and its values could not be made again.
     """
 
     name: str
@@ -117,16 +132,29 @@ class Passage:
     result: Lookup = field(default_factory=lambda: Miss(""))
     problem: str = ""
     skip: Skip | None = None
+    lacking: dict[str, Unsaved] = field(default_factory=dict)
     missed: bool = False
+    unusable: bool = False
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
     began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
     recorder: discovered.Recorder | None = None
+    heard: capture.Capture | None = None
     walk: changes.Walk | None = None
+    produces: outputs.Declared | None = None
+    staged: outputs.Staged | None = None
     manifest: Manifest | None = None
     event: BlockFinished | None = None
+    noun: ClassVar[str] = "block"
+    #: Whether a value that cannot be saved may be missing from an entry.
+
+    def check_excluded(self) -> None:
+        """Raise `CacheError` for a name of ``exclude=`` that the body does not bind."""
+        unknown = self.options.excluded.difference(self._as_written(self.block.writes))
+        if unknown:
+            raise CacheError(f"exclude={min(unknown)!r}: the block binds no {min(unknown)!r}")
 
     # -- looking up ------------------------------------------------------------------------
 
@@ -163,7 +191,7 @@ class Passage:
         }
         options = self.options
         self.demands = key.Demands(self._declared(), options.pin, options.ignored, options.ignored_names)
-        paths = Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
+        paths = self._paths()
         ran = functools.cache(functools.partial(_ran, self.frame))
         while True:
             kept = {name: value for name, value in bound.items() if name not in self.set_aside}
@@ -178,6 +206,9 @@ class Passage:
         if self.settings.redact:
             inputs = redacted(self.built.key.inputs, self.settings.redact)
             self.built = replace(self.built, key=Key(inputs, self.built.key.digest))
+
+    def _paths(self) -> Paths:
+        return Paths(self.frame, functools.partial(_locate, self.frame, self.cell))
 
     def _refuse_another(self) -> None:
         """The statement that passed a value without content ran again: by its code it is the same, and need not be."""
@@ -204,6 +235,9 @@ class Passage:
                 fingerprint=lambda value, name: key.content(value, name, self.namespace.globals),
                 memo=self._memo,
             )
+        if self.options.outputs:
+            self.produces = outputs.Declared(self.options.outputs, os.getcwd(), self.store_path)
+            found.append(self.produces.input)
         if self.options.version is not None:
             found.append(Input("version", "version", self.options.version, self.options.version))
         return tuple(found)
@@ -224,10 +258,15 @@ class Passage:
                 ttl_s=self.options.ttl_s,
                 memo=self._memo,
                 refuse=self._why_not,
+                memory=self._memory,
+                share=self._shares,
             )
         except (IntegrityError, CodecError) as error:
             # As good as no entry: the body runs, and saving its result heals the store.
             self.result = Miss(f"the entry could not be used: {error}")
+            self.unusable = isinstance(error, CodecError)
+        if isinstance(self.result, Hit) and (clause := capture.refused(self.result.kept, self.settings.capture)):
+            self.result = Miss(clause, nearest=self.result.manifest, same_key=True)
         shows = self.cell is not None and self.cell.shows
         if shows and isinstance(self.result, Hit) and cells.LAST not in self.result.kept:
             # Saved by a `with` statement, which drops that value.
@@ -257,7 +296,27 @@ class Passage:
     def _reader(self, row: Unsaved) -> str:
         """Who may read a name after the block that is not given back; empty when nobody does."""
         (name,) = self._as_run([row.name])
-        return unsaved.reader(self.frame, self.entry, name, vouched=self._is_excluded(name))
+        if self.place.host == "ipython" and self.cell is not None and cells.must_give(self.cell, name):
+            return "cells that come later"
+        vouched = self._is_excluded(name)
+        who = unsaved.reader(self.frame, self.entry, name, vouched=vouched)
+        if not who and not vouched and self._has_later_cells() and unsaved.seen_later(self._where, row.name):
+            who = "a cell that ran later"
+        return who
+
+    @property
+    def _where(self) -> tuple[str, str]:
+        """What tells a notebook's block from others, in any session."""
+        return self.block.digest, self.place.folder
+
+    def _has_later_cells(self) -> bool:
+        return self.place.host == "ipython" and self.namespace.is_module
+
+    def _watch(self, rows: Iterable[Unsaved], *, lacking: bool) -> None:
+        """See whether a later cell reads what is not saved: then the next lookup will know."""
+        missing = {name: row for row in rows for name in self._as_run([row.name])}
+        if missing and self._has_later_cells():
+            unsaved.watch(self.name, self._where, missing, self.namespace.globals, lacking=lacking)
 
     def _stays(self, row: Unsaved) -> bool:
         """Whether a new entry would not give the name back either."""
@@ -288,12 +347,24 @@ class Passage:
         if not valid:
             self.result = Miss(why, nearest=hit.manifest, same_key=True)
 
+    def ready(self) -> bool:
+        """Whether the body can be skipped: output files are staged for a hit; where they cannot be, it is a miss."""
+        hit = self.result
+        assert isinstance(hit, Hit)
+        if self.produces is None:
+            return True
+        verify = functools.partial(cache.verified, self._store, may_write=self.settings.mode == "on")
+        try:
+            self.staged = outputs.stage(self.produces, hit.manifest.files, self._store, verify, self._memo)
+        except (CacheError, OSError) as error:
+            self.result = Miss(f"an output cannot be put back: {error}", nearest=hit.manifest, same_key=True)
+        return self.staged is not None
+
     # -- trouble ---------------------------------------------------------------------------
 
     def trouble(self, error: Exception) -> None:
         """One warning instead of an error; the setting ``strict`` raises it."""
-        automatic = self.cell is not None and self.cell.min_s is not None
-        if self.settings.strict and not automatic:
+        if self.settings.strict and not self._is_automatic:
             raise error
         self.set_aside.clear()
         self.result = Miss("")
@@ -303,13 +374,22 @@ class Passage:
             self.problem = str(error)
         else:
             self.problem = f"{type(error).__name__}: {error}"
-        if (self.name, self.problem) not in _warned and not automatic:  # nobody asked for that one: its line is enough
-            _warned.add((self.name, self.problem))
+        self._warn(self.problem)
+
+    @property
+    def _is_automatic(self) -> bool:
+        """Whether nobody asked for this block: then its line is enough."""
+        return self.cell is not None and self.cell.min_s is not None
+
+    def _warn(self, problem: str) -> None:
+        """Say it once."""
+        if (self.name, problem) not in _warned and not self._is_automatic:
+            _warned.add((self.name, problem))
             # Under `-W error` a warning must not cost the program its result: the line says it, and the log;
             # who wants an error sets `strict`.
             with contextlib.suppress(CacheWarning):
                 warnings.warn_explicit(
-                    f"block {self.name!r}: {self.problem}", CacheWarning, self.frame.f_code.co_filename, self.line
+                    f"{self.noun} {self.name!r}: {problem}", CacheWarning, self.block.file, self.line
                 )
 
     # -- the body runs ---------------------------------------------------------------------
@@ -317,6 +397,7 @@ class Passage:
     def begin(self) -> None:
         """The body is about to run: note how things stand, and watch what it reads."""
         self.loaded = frozenset(sys.modules)
+        _lacking.setdefault(id(self.frame), []).append(self.lacking)
         # Out of sight, so that afterwards it can be told whether this run bound them.
         self.namespace.assign({}, self.set_aside)
         self.before = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -327,13 +408,20 @@ class Passage:
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
+            chosen = self.settings
+            heard = capture.Capture(self.frame, self.line, limit_bytes=chosen.capture_limit, what=chosen.capture)
+            heard.start()
+            self.heard = heard
             self.recorder = discovered.Recorder(
                 codes=self._codes(),
                 texts=self._texts(),
                 constants=self.block.texts,
                 ignore=(self.store_path,),
                 memo=self._memo,
+                outputs=self.produces,
             )
+            if self.produces is not None:
+                self.produces.begin()
             self.recorder.start()
         except Exception as error:
             self.recorder = None
@@ -364,6 +452,10 @@ class Passage:
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
+        said = self.heard.stop() if self.heard is not None else capture.Captured()
+        others = [found for found in _lacking.pop(id(self.frame), []) if found is not self.lacking]
+        if others:
+            _lacking[id(self.frame)] = others
         recorded = self.recorder.stop() if self.recorder is not None else None
         ran_s = time.perf_counter() - self.started
         after = self.namespace.get_many(self.block.writes | self.block.deletes)
@@ -374,14 +466,17 @@ class Passage:
             self.problem = f"the body raised {raised.__name__}, and did not when the entry was made"
             self._finish("differs", manifest=self.result.manifest, differing=(self.problem,))
             return "differs"
-        if self.cell is not None and cells.was_quick(self.cell, self.started, self.began):
+        if self.cell is not None and (
+            cells.was_quick(self.cell, self.started, self.began) or (raised is not None and self.cell.min_s is not None)
+        ):
             return "miss"  # not worth saving, nor a word
         manifest, save_started = None, time.perf_counter()
         if raised is not None:
             self.problem = f"the body raised {raised.__name__}"
         elif recorded is not None and not self.problem:
             try:
-                manifest = self._save(recorded, after, ran_s)
+                manifest = self._save(recorded, said, after, ran_s)
+                self._name_undeclared(recorded.written)
             except Exception as error:
                 result = self.result
                 self.trouble(error)
@@ -391,52 +486,72 @@ class Passage:
 
     def not_skipped(self) -> None:
         """The body ran although there was a hit, because the skip was not delivered."""
+        self.discard()
         self.result = Miss("")
         self.problem = self.problem or "the skip was not delivered, so the body ran"
         self._finish("miss")
 
-    def _save(self, recorded: discovered.Recorded, after: Mapping[str, object], ran_s: float) -> Manifest:
+    def discard(self) -> None:
+        """What was staged is not needed: the body runs."""
+        if self.staged is not None:
+            self.staged.discard()
+            self.staged = None
+
+    def _save(
+        self, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
+    ) -> Manifest:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
-        changed = self._changed()
+        if said.problems:
+            raise CodecError("; ".join(said.problems))
+        changed = self._changed(after)
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {
-            name: value
-            for name, value in after.items()
+            name: after[name]
+            for name in self.namespace.in_order(after)
             # The same object as before: the body left it alone, or bound what is part of the key anyway.
-            if not (self.before.get(name, _MISSING) is value and name in self.upstream.bound)
+            if not (self.before.get(name, _MISSING) is after[name] and name in self.upstream.bound)
             and name in self.block.writes
-            and value is not self.owner
+            and after[name] is not self.owner
         }
         self._remember(values)
         excluded = [name for name in values if self._is_excluded(name)]
-        left_out = tuple(
+        left_out = [
             Unsaved(written, cache.type_name(values.pop(name)), unsaved.EXCLUDED)
             for name, written in zip(excluded, self._as_written(excluded), strict=True)
-        )
+        ]
+        inside = {name: row for name, row in self.lacking.items() if name not in after}
+        left_out += inside.values()
+        made = outputs.made(self.produces, self._memo) if self.produces is not None else None
         states, kept, unseeded = self._moved()
         if self.cell is not None and self.cell.shows:
             kept[cells.LAST] = cells.held(self.cell)
         if changed:
             kept[cache.CHANGES] = [change.made for change in changed]
+        annotations = self.namespace.annotations(annotated_names(self.block.source))
+        if annotations:
+            kept[cache.ANNOTATIONS] = annotations
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
-            tuple(sorted(written.get(name, name) for name in self.before if name not in after)),
+            tuple(sorted(written.get(name, name) for name in self.before if name not in {*after, *inside})),
             self._submodules(values),
-            (*recorded.inputs, *self._unpickled(recorded), *states),
+            (*recorded.inputs, *self._unpickled(recorded), *states, *_left(made, recorded)),
             recorded.stats,
             (
                 *recorded.untracked,
                 *ambient.untracked(self.built.uses),
                 *unseeded,
                 *(f"writes {file}" for file in recorded.written),
+                *said.untracked,
             ),
-            kept,
+            kept | said.kept,
+            captured=said.clauses,
             changed=tuple(sorted({change.display for change in changed})),
-            unsaved=left_out,
+            unsaved=tuple(left_out),
+            needed=self._needed,
         )
         texts = texts_of(
             self.built.key.inputs,
@@ -456,11 +571,25 @@ class Passage:
             self.settings.redact,
             self.walk,
             [part for change in changed for part in change.contents],
+            made=made,
+            prove=self._upstream_object if self.unusable else None,
+            memory=self._memory,
+            share=self._shares,
         )
         self._tell_missed(manifest)
         return manifest
 
-    def _changed(self) -> list[changes.Change]:
+    def _name_undeclared(self, written: Sequence[str]) -> None:
+        """Say which files a hit will not write, unless that was said when an earlier entry was made."""
+        nearest = self.result.nearest if isinstance(self.result, Miss) else None
+        known = nearest.untracked if nearest is not None else ()
+        new = [file for file in written if f"writes {file}" not in known]
+        if new:
+            more = f" and {len(new) - _MOST_NAMED} more" if len(new) > _MOST_NAMED else ""
+            named = ", ".join(new[:_MOST_NAMED])
+            self._warn(f"it writes {named}{more}, which a hit does not write again; declare what is needed in outputs=")
+
+    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
         """What the body changed in place.
 
         Raises
@@ -469,9 +598,9 @@ class Passage:
             When a hit could not repeat it.
         """
         assert self.built is not None and self.upstream is not None and self.walk is not None
-        found = list(self.walk.changes(self._bound_by_body))
-        names = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
-        lost = self.walk.unexplained(names, found)
+        found = [*self.walk.changes(self._bound_by_body), *changes.set_on_imports(self.block, after)]
+        names, others = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        lost = self.walk.unexplained(names, found) or ([] if found else others)
         if lost:
             raise CodecError(
                 f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "
@@ -488,6 +617,10 @@ class Passage:
 
     def _tell_missed(self, manifest: Manifest) -> None:
         """Say which names will be missed on a hit, so that there will be none."""
+        if self.settings.mode == "refresh":
+            for row in manifest.unsaved:
+                unsaved.forget(self._where, row.name)
+        self._watch(manifest.unsaved, lacking=False)
         clauses = [unsaved.clause(row, who) for row in manifest.unsaved if (who := self._reader(row))]
         if clauses:
             result = self.result
@@ -546,6 +679,8 @@ class Passage:
                 clause = key.difference(name, hit.values[name], after[name], self.upstream)
                 if clause:
                     differing.append(f"{name} {clause}")
+        if self.produces is not None:
+            differing += outputs.differing(self.produces, hit.manifest.files, self._memo)
         outcome: Outcome = "differs" if differing else "verified"
         self._finish(outcome, manifest=hit.manifest, differing=tuple(differing))
         return outcome
@@ -561,21 +696,38 @@ class Passage:
         bound = values
         if self.entry.as_name is not None:
             bound = {self.entry.as_name: self.owner, **values}  # a body may bind that name to something else
-        lacking = self._as_run(row.name for row in hit.manifest.unsaved)
-        lacking += [n for n in self._as_run(o.name for o in hit.manifest.outputs) if n not in values]
+        dropped = [o for o in hit.manifest.outputs if self._as_run([o.name])[0] not in values]
+        rows = (*hit.manifest.unsaved, *(Unsaved(o.name, o.type, unsaved.EXCLUDED) for o in dropped))
+        lacking = self._as_run(row.name for row in rows)
         # A value from before the block must not pass for the one that the body made.
         gone = [name for name in lacking if not self.namespace.is_variable(name)]
         self.namespace.assign(bound, [*self._as_run(hit.manifest.deleted), *gone])
         # A block around this one depends on what this one would have read.
         declared = (i for i in hit.manifest.key.inputs if i.kind in ("file", "env"))
-        discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked)
+        paths = self.staged.paths if self.staged is not None else ()
+        discovered.absorb((*hit.manifest.discovered, *declared), hit.manifest.untracked, paths)
+        if self.staged is not None:
+            self._put_back(self.staged)
         changes.apply(hit.kept.get(cache.CHANGES, ()))
+        self.namespace.annotate(hit.kept.get(cache.ANNOTATIONS, {}))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        capture.replay(hit.kept, self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
-        self._finish("hit", manifest=hit.manifest, load_s=hit.load_s)
+        for around in _lacking.get(id(self.frame), ()):
+            around.update(zip(lacking, rows, strict=True))
+        self._watch(rows, lacking=True)
+        public = [row.name for row in rows if not row.name.startswith("_")] if self._has_later_cells() else []
+        self._finish("hit", manifest=hit.manifest, load_s=hit.load_s, lacking=tuple(public))
         return values
+
+    def _put_back(self, staged: outputs.Staged) -> None:
+        try:
+            staged.apply()
+        except OSError as error:  # it could be, a moment ago
+            self.problem = f"an output could not be put back: {error}"
+            self._warn(self.problem)
 
     # -- both ------------------------------------------------------------------------------
 
@@ -593,13 +745,14 @@ class Passage:
         load_s: float | None = None,
         save_s: float | None = None,
         differing: tuple[str, ...] = (),
+        lacking: tuple[str, ...] = (),
     ) -> None:
         miss = self.result if isinstance(self.result, Miss) else Miss("")
         known = miss.nearest.untracked if miss.nearest is not None else ()
         saved = outcome == "miss" and manifest is not None
         found = outcome != "miss" and manifest is not None
         self.manifest = manifest
-        self.event = BlockFinished(
+        event = BlockFinished(
             name=self.name,
             outcome=outcome,
             file=self.place.file,
@@ -616,15 +769,24 @@ class Passage:
             made_at=manifest.provenance.made_at if found and manifest is not None else None,
             saved=saved,
             problem=self.problem,
-            untracked=tuple(c for c in manifest.untracked if c not in known) if saved and manifest is not None else (),
+            untracked=tuple(c for c in manifest.untracked if c not in known and not self._has_warned_of(c))
+            if saved and manifest is not None
+            else (),
             differing=differing,
+            lacking=lacking,
             # A worker that runs the main module again hits what its parent has: one line about that is enough.
             quiet=self.settings.quiet
             or (outcome == "hit" and self.namespace.globals.get("__name__") == _WORKER_MAIN)
             or self._is_old_news(),
             log_path=settings.log_path(self.settings),
         )
-        emit(self.event)
+        self.event = self._told(event)
+        with capture.unheard():  # a block around this one does not say it again
+            emit(self.event)
+
+    def _told(self, event: BlockFinished) -> BlockFinished:
+        """The event as it is to be told."""
+        return event
 
     def _is_old_news(self) -> bool:
         """Whether the trouble is that of a cell that nobody named, which has told it before."""
@@ -636,6 +798,9 @@ class Passage:
             and not cells.is_news(cell.digest, self.problem)
         )
 
+    def _has_warned_of(self, clause: str) -> bool:
+        return clause.startswith("writes ") and not self._is_automatic
+
     @property
     def store_path(self) -> str:
         """Where the store is."""
@@ -645,6 +810,21 @@ class Passage:
     def _memo(self) -> str:
         """Folder for what this machine remembers of files; stores know nothing of it."""
         return os.path.join(settings.local_folder(), "files")
+
+    @property
+    def _memory(self) -> Memory | None:
+        """Entries that this process holds; blocks keep none, their values belong to the program."""
+        return None
+
+    @property
+    def _needed(self) -> frozenset[str]:
+        """Names without which nothing is worth saving."""
+        return frozenset()
+
+    @property
+    def _shares(self) -> bool:
+        """Whether all hits of this process give the same objects."""
+        return False
 
     @property
     def _store(self) -> Store:
@@ -672,6 +852,12 @@ class Passage:
             machine=platform.node(),
             user=user,
         )
+
+
+def _left(made: outputs.Made | None, recorded: discovered.Recorded) -> list[Input]:
+    """Declared outputs that the body left alone, where it did not read them anyway."""
+    known = {(i.kind, i.name) for i in recorded.inputs}
+    return [left for left in made.left if (left.kind, left.name) not in known] if made is not None else []
 
 
 def store_at(path: str) -> Store:

@@ -226,7 +226,8 @@ def _cells_scope(frame: types.FrameType, cells: list[hosts.Ran], node: ast.stmt 
     """The scope of a notebook: its cells in the order in which they ran."""
     steps: list[Step] = []
     # Names of one cell are gone after it in a kernel of marimo, in a script they stay.
-    dropped = tuple(cell.prefix + "_" for cell in cells if cell.prefix and not cell.current)
+    own_prefix = {cell.prefix for cell in cells if cell.current}
+    dropped = tuple(cell.prefix + "_" for cell in cells if cell.prefix and cell.prefix not in own_prefix)
     for cell in cells:
         tree = _parsed(cell.text)
 

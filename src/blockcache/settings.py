@@ -48,6 +48,13 @@ class Settings:
         A file that gets one line of JSON per block, as it was written; see :func:`log_path`.
     sample
         The share of hits that ``mode="verify"`` runs again, above 0 and at most 1.
+    capture
+        What is recorded of a body's output beside Python's streams, warnings and displays: ``descriptors``,
+        ``logs``; or ``off``, for nothing.
+    capture_limit
+        Bytes of a body's output that are kept.
+    memory
+        Bytes of results of cached functions that this process may hold in memory, in front of the store.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -63,6 +70,9 @@ class Settings:
     strict: bool = False
     log: str | None = None
     sample: float = 1.0
+    capture: tuple[str, ...] = ()
+    capture_limit: int = 10_000_000
+    memory: int = 256_000_000
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -77,6 +87,9 @@ class Choices(TypedDict, total=False):
     strict: bool | None
     log: str | os.PathLike[str] | None
     sample: float | str | None
+    capture: str | Sequence[str] | None
+    capture_limit: int | str | None
+    memory: int | str | None
     redact: Sequence[str] | None
 
 
@@ -112,6 +125,23 @@ def share(value: object) -> float:
     return found
 
 
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+def size_of(value: object) -> int:
+    """A number of bytes, from a number or text such as ``256 MB``; a ValueError says what it can be."""
+    text = "" if isinstance(value, bool) else str(value).strip().lower()
+    number = text.rstrip("bkmgt ")
+    unit = text[len(number) :].strip()
+    try:
+        found = int(float(number) * _UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        found = -1
+    if found < 0:
+        raise ValueError("a number of bytes, or text such as '256 MB'; 0 for none")
+    return found
+
+
 def _as_patterns(value: object) -> tuple[str, ...]:
     import re
 
@@ -124,6 +154,15 @@ def _as_patterns(value: object) -> tuple[str, ...]:
             raise ValueError(f"a list of regular expressions ({error})") from None
         return tuple(patterns)
     raise ValueError("a list of regular expressions")
+
+
+def _as_capture(value: object) -> tuple[str, ...]:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if isinstance(words, Sequence) and all(isinstance(word, str) for word in words):
+        found = tuple(sorted({*words} - {"on"}))
+        if found == ("off",) or {"descriptors", "logs"}.issuperset(found):
+            return found
+    raise ValueError("on, off, or a list of: descriptors, logs")
 
 
 def _as_sets(value: object) -> Mapping[str, tuple[str, ...]]:
@@ -143,6 +182,9 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "strict": _as_flag,
     "log": _as_path,
     "sample": share,
+    "capture": _as_capture,
+    "capture_limit": size_of,
+    "memory": size_of,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -174,7 +216,10 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``mode``: ``"on"``, ``"off"``, ``"refresh"``, ``"readonly"``, ``"frozen"`` or ``"verify"``.
         ``quiet``: no line on standard error. ``strict``: raise trouble in the cache instead of
         warning. ``log``: a file that gets one line of JSON per block. ``sample``: the share of hits that
-        ``mode="verify"`` runs again. ``redact``: regular expressions of what is not written to the store.
+        ``mode="verify"`` runs again. ``capture``: ``"descriptors"``, ``"logs"``, a list of both, or ``"off"``.
+        ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
+        functions that this process may hold (``"256 MB"``). ``redact``: regular expressions of what is not written
+        to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
@@ -196,14 +241,20 @@ def configure(**settings: Unpack[Choices]) -> None:
     _configured = (_configured[0] + 1, changed)
 
 
-def resolve(anchor: str, *, mode: str | None = None, store: str | os.PathLike[str] | None = None) -> Settings:
+def resolve(
+    anchor: str,
+    *,
+    mode: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    capture: str | Sequence[str] | None = None,
+) -> Settings:
     """The settings in force for code in the directory ``anchor``.
 
     Parameters
     ----------
     anchor
         The directory of the script or notebook.
-    mode, store
+    mode, store, capture
         Arguments of the call, above everything else when they are not None.
 
     Raises
@@ -211,9 +262,8 @@ def resolve(anchor: str, *, mode: str | None = None, store: str | os.PathLike[st
     SettingError
         When a setting has a value that it cannot have; names the value, the place and the allowed ones.
     """
-    arguments = {
-        name: _check(name, value, _ARGUMENT) for name, value in (("mode", mode), ("store", store)) if value is not None
-    }
+    given = (("mode", mode), ("store", store), ("capture", capture))
+    arguments = {name: _check(name, value, _ARGUMENT) for name, value in given if value is not None}
     pyproject, stamp = _pyproject(anchor)
     environment = tuple(map(os.environ.get, VARIABLES.values()))
     version, configured = _configured

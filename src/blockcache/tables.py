@@ -57,7 +57,7 @@ def print_tree(lines: Iterable[tuple[report.Style, str]]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(width=width, highlight=False)
+    console = Console(width=width, highlight=False, force_jupyter=False)
     for style, text in lines:
         console.print(Text(_cut(text, width), style=_COLOURS.get(style, "")), no_wrap=True)
 
@@ -92,7 +92,7 @@ def print_table(
         table.add_column(Text(heading), justify=justify, no_wrap=True, overflow="ellipsis", width=widths[heading])
     for row in rows:
         table.add_row(*(Text(row[place], style="bold" if place == 0 else "") for place in kept))
-    console = Console(width=width, highlight=False)
+    console = Console(width=width, highlight=False, force_jupyter=False)
     with console.capture() as capture:
         console.print(table)
     for line in capture.get().splitlines():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from types import FrameType
+import warnings
+from collections.abc import Mapping
+from types import CodeType, FrameType
 
-from blockcache import hosts
+from blockcache import hosts, records
+from blockcache.errors import CacheWarning
 from blockcache.fingerprint.later import AT_END, Reader, after_block, functions_of, whole
 from blockcache.frames import Entry, Namespace
 from blockcache.model import Unsaved
@@ -64,6 +68,60 @@ def reader(frame: FrameType, entry: Entry, name: str, *, vouched: bool = False) 
     if sys.flags.interactive or sys.flags.inspect or os.environ.get("PYTHONINSPECT"):
         return "the prompt after the program"
     return ""
+
+
+def watch(
+    block: str, where: tuple[str, str], rows: Mapping[str, Unsaved], namespace: Mapping[str, object], *, lacking: bool
+) -> None:
+    """In Jupyter, see whether a cell that comes later reads one of the names, and remember it.
+
+    Parameters
+    ----------
+    block, where
+        The block's name; its body's digest and its folder.
+    rows
+        What was not saved, by the names as they run.
+    namespace
+        The notebook's.
+    lacking
+        The names are not bound now, because the body did not run.
+    """
+    wanted = dict(rows)
+
+    def look(code: CodeType) -> bool:
+        for name, row in list(wanted.items()):
+            found = whole(code, name)
+            if found is not None and found is not AT_END:
+                records.save(_record(where, row.name), True)
+                if lacking and name not in namespace:
+                    _say_lacking(block, row)
+            if found is not AT_END:
+                del wanted[name]
+        return bool(wanted)
+
+    hosts.watch(block, look)
+
+
+def _say_lacking(block: str, row: Unsaved) -> None:
+    why = "it is excluded" if row.reason == EXCLUDED else f"a {row.type} could not be saved ({row.reason})"
+    text = f"{row.name} was not given back by block {block!r}: {why}; run that block's cell again, its body will run"
+    with contextlib.suppress(CacheWarning):
+        warnings.warn_explicit(text, CacheWarning, "later cell", 1)
+
+
+def seen_later(where: tuple[str, str], name: str) -> bool:
+    """Whether a cell that came later has read a name, in any session."""
+    return records.load(_record(where, name)) is True
+
+
+def forget(where: tuple[str, str], name: str) -> None:
+    """What was seen does not count any more."""
+    if seen_later(where, name):
+        records.save(_record(where, name), False)
+
+
+def _record(where: tuple[str, str], name: str) -> str:
+    return records.name_of("read later", where, name)
 
 
 def _in_cells(after: hosts.Afterwards, frame: FrameType, name: str) -> str:

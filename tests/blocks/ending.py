@@ -10,12 +10,14 @@ Text, numbers and tuples of these have no number: whether two equal ones are one
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
 import sys
 import types
 import warnings
+import weakref
 from typing import Any
 
 _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented))
@@ -48,6 +50,9 @@ class _Graph:
             for m in (kind.__module__, getattr(value, "__module__", ""), getattr(value, "__name__", ""))
         ):
             return "<blockcache>"
+        if kind is types.CodeType:  # the compiler's own, and nobody compares them with `is`
+            consts = [self.text(c) for c in value.co_consts if not isinstance(c, str)]
+            return f"code {value.co_qualname} {value.co_code.hex()} {value.co_names} {consts}"
         known = self.numbers.get(id(value))
         if known is None:
             known = self.numbers[id(value)] = len(self.lines)
@@ -64,6 +69,9 @@ class _Graph:
     def _line(self, value: Any) -> str:
         head = _name(type(value))
         match value:
+            case weakref.WeakKeyDictionary() | weakref.WeakValueDictionary() | weakref.WeakSet():
+                inside = value.items() if hasattr(value, "items") else value
+                return f"{head} {sorted(map(self._alone, list(inside)))}"
             case float():
                 return "nan" if type(value) is float else f"{head} {self._state(value)}"
             case types.ModuleType():
@@ -83,9 +91,6 @@ class _Graph:
                     return f"cell {self.text(value.cell_contents)}"
                 except ValueError:
                     return "cell, empty"
-            case types.CodeType():
-                consts = tuple(c for c in value.co_consts if not isinstance(c, str))
-                return f"code {value.co_qualname} {value.co_code!r} {value.co_names} {self.text(consts)}"
             case types.GeneratorType() | types.CoroutineType() | types.AsyncGeneratorType():
                 frame = next(getattr(value, n) for n in ("gi_frame", "cr_frame", "ag_frame") if hasattr(value, n))
                 place = f"{frame.f_lasti} {self._names(frame.f_locals)}" if frame is not None else "over"
@@ -98,6 +103,8 @@ class _Graph:
             case set() | frozenset():
                 return f"{head} {{{', '.join([self.text(v) for v in sorted(value, key=self._alone)])}}}{self._state(value)}"
             case dict():
+                if "version" in value and any(type(k) is tuple and len(k) == 3 for k in value):
+                    value = {k: v for k, v in value.items() if k != "version"}  # a __warningregistry__ counts filters
                 items = ", ".join([f"{self.text(k)}: {self.text(v)}" for k, v in value.items()])
                 return f"{head} {{{items}}}{self._state(value)}"
         found = self._of_library(value)
@@ -146,6 +153,8 @@ class _Graph:
             return _ADDRESS.sub("0x", repr(value))
         if isinstance(reduced, str):
             return reduced
+        if isinstance(value, functools.partial):  # asking for its attributes makes a place for them
+            reduced = (*reduced[:2], (*reduced[2][:3], reduced[2][3] or None))
         parts = [list(p) if i > 2 and p is not None else p for i, p in enumerate(reduced)]
         return f"{[self.text(p) for p in parts]}"
 

@@ -15,7 +15,7 @@ import sys
 from functools import partial
 
 from blockcache.errors import BlockError
-from blockcache.frames import Namespace, Skip, entry_point
+from blockcache.frames import Done, Namespace, Skip, entry_point
 
 
 class cb:
@@ -27,10 +27,25 @@ class cb:
         self.armed = self.skipped = False
 
     def __enter__(self):
-        frame = sys._getframe(1)
+        self.prepare(sys._getframe(1))
+        return self.begin()
+
+    def __aenter__(self):
+        self.prepare(sys._getframe(1))
+        return Done(self.begin)
+
+    def __aexit__(self, kind, exception, trace):
+        swallows = []
+        done = Done(swallows.pop)
+        swallows.append(self.__exit__(kind, exception, trace))
+        return done
+
+    def prepare(self, frame):
         self.entry = entry_point(frame)
         self.namespace = Namespace(frame)
         self.skip = Skip(frame, self.entry)
+
+    def begin(self):
         if not self.hit:
             return self
         self.armed = self.skip.arm()

@@ -594,6 +594,84 @@ with cached_block("b", exclude=["big"]):
 """
 
 
+UNMAKABLE = """\
+from blockcache import cached_block
+class Ticket:
+    def __reduce__(self):
+        return int, ("spent",)
+rows = [1]
+with cached_block("b"):
+    ticket = Ticket()
+    held = [rows, 1]
+    n = 2
+print(n, held[0] is rows)
+"""
+
+
+def test_what_can_be_saved_and_not_be_made_again_is_found_out_once(project):
+    """The second run finds the entry useless, and leaves out what made it so; the third hits."""
+    project.write(main=UNMAKABLE)
+    assert [project.run().outcomes for _ in range(4)] == [["miss"], ["miss"], ["hit"], ["hit"]]
+    assert project.run().stdout == "2 True\n"
+
+
+KINDS = {
+    "a directory that goes with its object": "import tempfile; bad = tempfile.TemporaryDirectory()",
+    "shared memory": "from multiprocessing.shared_memory import SharedMemory; bad = SharedMemory(create=True, size=8)\n"
+    "    bad.close(); bad.unlink()",
+    "a socket": "import socket; bad = socket.socket()",
+    "a cursor": "bad = made().cursor()",
+    "a generator": "bad = (i for i in range(3))",
+    "a closed generator": "bad = (i for i in range(3)); bad.close()",
+    "a coroutine": "import asyncio; bad = asyncio.sleep(0); bad.close()",
+    "an open file": "bad = open(__file__)",
+    "a lock": "bad = threading.Lock()",
+    "a thread": "bad = threading.Thread(target=dict); bad.start(); bad.join()",
+    "a pool of processes": "import multiprocessing\n    with multiprocessing.Pool(1) as bad: n = bad.map(abs, [1])",
+    "an executor": "from concurrent.futures import ThreadPoolExecutor\n    with ThreadPoolExecutor(1) as bad: pass",
+    "a process": "import subprocess; bad = subprocess.Popen(['true']); bad.wait()",
+    "a weak reference": "import weakref; bad = weakref.ref(made)",
+    "a hash": "import hashlib; bad = hashlib.sha256()",
+    "a frame": "import types; bad = next(iter([(lambda: 0).__code__])).co_lines()",
+    "a handler of logs": "import logging; bad = logging.StreamHandler()",
+}
+
+
+@pytest.mark.parametrize("read", [False, True], ids=["dead", "read"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_that_are_never_saved(project, kind, read):
+    """They are named; dead they do not matter, read they make the body run."""
+    after = "print(type(bad).__name__)" if read else "print(n)"
+    project.write(main=f"{HEAD}with cached_block('b'):\n    n = 1\n    {KINDS[kind]}\n{after}\n")
+    plain = project.run(env={"BLOCKCACHE_MODE": "off"})
+    runs = [project.run(), project.run()]
+    assert [run.stdout for run in runs] == [plain.stdout] * 2, runs[1].stderr
+    assert [run.outcomes for run in runs] == [["miss"], ["miss" if read else "hit"]], runs[1].stderr
+    assert ("bad (" in runs[0].events[0]["problem"]) == read
+    assert ("is read after the block" in runs[1].stderr) == read
+
+
+SAVED = {
+    "a match": 'import re; made_here = re.search("(a)(b)?", "xxac"); made_here2 = re.compile("b").match("ab", 1)',
+    "a closed file": "made_here = open(__file__); made_here.close()",
+    "a module": "import json as made_here",
+    "a logger": "import logging; made_here = logging.getLogger('x')",
+    "an exception": "try: 1 / 0\n    except ZeroDivisionError as e: made_here = e",
+    "a read-only mapping": "import types; made_here = types.MappingProxyType({'a': 1})",
+}
+
+
+@pytest.mark.parametrize("kind", SAVED)
+def test_kinds_that_are_saved(project, kind):
+    """They are read after the block, and the block hits."""
+    after = "print(made_here, getattr(made_here, 'name', 0), getattr(made_here, 'regs', 0))"
+    project.write(main=f"{HEAD}with cached_block('b'):\n    {SAVED[kind]}\n{after}\n")
+    plain = project.run(env={"BLOCKCACHE_MODE": "off"})
+    runs = [project.run(), project.run()]
+    assert [run.stdout for run in runs] == [plain.stdout] * 2
+    assert runs[1].outcomes == ["hit"], runs[1].stderr
+
+
 def programs() -> list[object]:
     found = []
     for part in re.split(r"^=== ", PROGRAMS, flags=re.MULTILINE)[1:]:
@@ -620,3 +698,56 @@ def test_plain_cold_warm(project, text):
         name = "both" if "both" in text else "bad" if "bad" in text else "big"
         assert re.match(rf"{name} (\(.*?\) )?is read after the block \(", event["reason"]), event
         assert not event["saved"] and not event["problem"], event
+
+
+NESTED = """
+with cached_block("outer"):
+    with cached_block("inner"):
+        bad = made()
+        n = 1
+    m = n + 1  # first
+print(n, m)
+"""
+
+
+def test_what_an_inner_block_did_not_give_back_the_outer_one_lacks_too(project):
+    """The inner entry served the outer body; then a statement after both reads the name."""
+    project.write(main=HEAD + NESTED)
+    project.run()
+    project.write(main=HEAD + NESTED.replace("+ 1  # first", "+ 2  # second"))
+    assert [project.run().outcomes for _ in range(2)] == [["hit", "miss"], ["hit"]]
+    project.write(main=HEAD + NESTED.replace("+ 1  # first", "+ 2  # second") + "tell(bad)\n")
+    ran = project.run()
+    assert ran.stdout == "1 3\nConnection\n" and ran.outcomes == ["miss", "miss"], ran.stderr
+
+
+def test_the_program_as_it_stands_now(project):
+    """A statement added after the block, by name or in a helper, makes the body run; taken away again, it hits."""
+    body = "with cached_block('b'):\n    bad = made()\n    n = 1\nprint(n)\n"
+    helper = "def close():\n    bad.close()\n"
+    outcomes = []
+    for text in (body, body, body + "bad.close()\n", body, helper + body, body):
+        project.write(main=HEAD + text)
+        outcomes += project.run().outcomes
+    assert outcomes == ["miss", "hit", "miss", "hit", "miss", "hit"]
+
+
+def test_exclude_takes_names_that_the_block_binds(project):
+    """Anything else is an error before the body runs."""
+    for wrong, said in (("[3]", "takes names"), ("'a b'", "takes names"), ("['nme']", "binds no 'nme'")):
+        project.write(main=f"{HEAD}with cached_block('b', exclude={wrong}):\n    name = 1\n    print('ran')\n")
+        ran = project.run(check=False)
+        assert ran.code and "exclude=" in ran.stderr and said in ran.stderr and not ran.stdout
+
+
+def test_an_excluded_name_that_is_wanted_after_all_is_saved(project):
+    """Without ``exclude=`` the entry that lacks the name does not answer where it is read, and is made again."""
+    text = HEAD + "with cached_block('b'{}):\n    big = [1, 2]\n    n = 2\nprint(n)\n{}"
+    outcomes = []
+    for options, after in ((", exclude='big'", ""), ("", ""), ("", "print(big)\n"), ("", "print(big)\n")):
+        project.write(main=text.format(options, after))
+        outcomes += project.run().outcomes
+    assert outcomes == ["miss", "hit", "miss", "hit"]
+    project.write(main=text.format(", exclude='big'", "print(big)\n"))
+    ran = project.run()
+    assert ran.outcomes == ["miss"] and ran.stdout == "2\n[1, 2]\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -155,13 +156,18 @@ def kernel(folder: Path, notebook: Any) -> Iterator[Callable[[int], Any]]:
 class MarimoServer:
     """``marimo edit`` or ``marimo run`` on a notebook of the folder, with us in the place of the browser's page."""
 
-    def __init__(self, folder: Path, mode: str, notebook: str = "notebook.py") -> None:
+    def __init__(
+        self, folder: Path, mode: str, notebook: str = "notebook.py", *, real_page: bool = False, query: str = ""
+    ) -> None:
         self.folder = folder
         self.mode = mode
+        self.query = query  # of the page's address
+        self.real_page = real_page  # somebody else opens it
         self.notebook = notebook
         self.cell_ids: list[str] = []
         self.codes: list[str] = []
-        self.outputs: dict[str, dict[str, Any]] = {}
+        self.outputs: dict[str, dict[str, Any]] = {}  # of the last run
+        self.shown: dict[str, dict[str, Any]] = {}
         self.socket: ClientConnection
 
     def __enter__(self) -> MarimoServer:
@@ -182,7 +188,9 @@ class MarimoServer:
         try:
             self._wait_until_up()
             self.connected = ExitStack()
-            page = connect(f"ws://{self.address}/ws?session_id=s_test", max_size=None)
+            if self.real_page:
+                return self
+            page = connect(f"ws://{self.address}/ws?session_id=s_test{self.query}", max_size=None)
             self.socket = self.connected.enter_context(page)
         except BaseException:
             self._stop()
@@ -190,14 +198,14 @@ class MarimoServer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.mode == "edit":  # ends the kernel's process too; in run mode kernels are threads
+        if self.mode == "edit" and not self.real_page:  # ends the kernel's process too; in run mode kernels are threads
             self._post("/api/kernel/shutdown", {})
         self.connected.close()
         self._stop()
 
     def _stop(self) -> None:
         try:
-            self.process.wait(5 if self.mode == "edit" else 0)
+            self.process.wait(5 if self.mode == "edit" and not self.real_page else 0)
         except subprocess.TimeoutExpired:
             self.process.terminate()
             self.process.wait(PATIENCE_S)
@@ -238,13 +246,25 @@ class MarimoServer:
             pass
         self._check()
 
+    def set_element(self, text: str, value: object) -> None:
+        """Change the element that is the output of the cell with ``text`` in it; marimo runs what depends on it."""
+        (index,) = [i for i, code in enumerate(self.codes) if re.search(rf"^{text}$", code, re.MULTILINE)]
+        shown = json.dumps(self.shown[self.cell_ids[index]])
+        element = re.search(r"object-id=\W*([\w-]+)", shown)
+        assert element is not None, shown
+        self.outputs.clear()
+        self._post("/api/kernel/set_ui_element_value", {"objectIds": [element[1]], "values": [value]})
+        for _ in self._messages():
+            pass
+        self._check()
+
     def _messages(self) -> Iterator[dict[str, Any]]:
         """What the kernel tells the page, until a run is complete."""
         while True:
             message = json.loads(self.socket.recv(timeout=PATIENCE_S))["data"]
             yield message
             if message["op"] == "cell-op" and message.get("output"):
-                self.outputs[message["cell_id"]] = message["output"]
+                self.outputs[message["cell_id"]] = self.shown[message["cell_id"]] = message["output"]
             if message["op"] == "completed-run":
                 return
 

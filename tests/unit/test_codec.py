@@ -827,8 +827,8 @@ def test_too_deep_a_value_is_refused_not_a_crash():
 def test_what_can_only_be_named_in_the_block_module_is_refused(monkeypatch):
     """It would be saved as a name that leads nowhere on a hit."""
     home = types.ModuleType("notebook")
-    exec("import typing\nP = typing.ParamSpec('P')", vars(home))
-    home.P.__module__ = "notebook"
+    exec("class C:\n def __call__(self): pass\n def __reduce__(self): return 'P'\nP = C()", vars(home))
+    home.P.__name__, home.P.__module__ = "P", "notebook"
     monkeypatch.setitem(sys.modules, "notebook", home)
     with pytest.raises(CodecError, match="only be saved by name"):
         save({"P": home.P}, module_globals=vars(home))

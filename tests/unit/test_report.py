@@ -380,6 +380,17 @@ def test_the_card_shows_what_happened():
     assert ("open", None) in miss.attributes
 
 
+def test_the_card_folds_what_others_need():
+    """Many distributions that one other needs are one row of the card, except those that changed."""
+    needed = [_input("distribution", f"lib{n}", f"1.{n} (needed by marimo)") for n in range(6)]
+    was = [needed[0]._replace(digest=D2, note="0.9 (needed by marimo)"), *needed[1:]]
+    now = [*needed, _input("distribution", "marimo", "0.25.2")]
+    card = _card(_event(), now=Facts(now))
+    assert "6 othersneeded by marimo: lib0 to lib5" in card.text and "lib3" not in card.text
+    missed = _card(_event("miss"), now=Facts(needed), was=Facts(was))
+    assert "5 othersneeded by marimo: lib1 to lib5" in missed.text and "0.9" in missed.text
+
+
 def test_the_line_goes_to_the_stderr_of_the_moment(monkeypatch, capsys):
     """Exactly one line, on the stream that is standard error now; quiet blocks print nothing; stdout stays empty."""
     stream = io.StringIO()

@@ -2,5 +2,6 @@
 
 from blockcache.analysis.block import Block, analyse
 from blockcache.analysis.facts import ImportRef
+from blockcache.analysis.names import annotated_names
 
-__all__ = ["Block", "ImportRef", "analyse"]
+__all__ = ["Block", "ImportRef", "analyse", "annotated_names"]

@@ -123,8 +123,6 @@ def analyse(located: LocatedBlock, code: CodeType) -> Block:
 
 def _analyse(located: LocatedBlock, code: CodeType) -> Block:
     node, refuse = located.node, Refusal(code.co_filename)
-    if isinstance(node, ast.AsyncWith):
-        refuse.at(node.lineno, "`async with` on a block", "Write `with`; the body may await as it is")
     written = _body(node, located.item)
     refuse_control_flow(written, refuse)
 
@@ -183,10 +181,10 @@ def _texts(body: list[ast.stmt]) -> tuple[str, ...]:
     return tuple(sorted({value for value in constants if isinstance(value, str)}))
 
 
-def _body(node: ast.With, item: int) -> list[ast.stmt]:
+def _body(node: ast.With | ast.AsyncWith, item: int) -> list[ast.stmt]:
     """The statements of the block; items after its own are a `with` statement around them."""
     later = node.items[item + 1 :]
-    return [ast.copy_location(ast.With(items=later, body=node.body), node)] if later else node.body
+    return [ast.copy_location(type(node)(items=later, body=node.body), node)] if later else node.body
 
 
 def _frame(located: LocatedBlock, code: CodeType, class_name: str | None) -> Frame:

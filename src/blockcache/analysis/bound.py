@@ -17,7 +17,7 @@ from blockcache.analysis.vocabulary import never_swallows
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-def may_be_bound_before(function: FunctionNode, node: ast.With, item: int) -> set[str]:
+def may_be_bound_before(function: FunctionNode, node: ast.With | ast.AsyncWith, item: int) -> set[str]:
     """Local names of ``function`` that may be bound once the given item of ``node`` is entered."""
     flow = _May("bind", stop=node.items[item])
     flow.suite(function.body, frozenset(parameters(function.args)))

@@ -17,7 +17,7 @@ _RUN_AT_ONCE = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
-def shared_and_rebound(scopes: tuple[ScopeNode, ...], node: ast.With, code: CodeType) -> dict[str, int]:
+def shared_and_rebound(scopes: tuple[ScopeNode, ...], node: ast.With | ast.AsyncWith, code: CodeType) -> dict[str, int]:
     """Variables captured in the body of ``node`` that may be bound after it, with the line that captures them.
 
     Parameters
@@ -40,7 +40,7 @@ def shared_and_rebound(scopes: tuple[ScopeNode, ...], node: ast.With, code: Code
     return {name: line for name, line in captured.items() if name in rebound}
 
 
-def _captured(node: ast.With, code: CodeType) -> dict[str, int]:
+def _captured(node: ast.With | ast.AsyncWith, code: CodeType) -> dict[str, int]:
     first, last = node.body[0].lineno, node.end_lineno or node.lineno
     found: dict[str, int] = {}
     for constant in code.co_consts:

@@ -208,3 +208,22 @@ class _Mangler(ast.NodeVisitor):
         for part in (*type_parameters(node), *node.body):
             self.visit(part)
         self.class_name = outer
+
+
+def annotated_names(source: str) -> list[str]:
+    """Names that statements, given as text, annotate in the scope in which they stand."""
+    try:
+        todo: list[ast.AST] = list(ast.parse(source).body)
+    except SyntaxError:  # of a host's own
+        return []
+    found = []
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.simple:
+            found.append(node.target.id)
+        elif isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)) and not isinstance(node, _NEW_SCOPES):
+            todo += ast.iter_child_nodes(node)
+    return found
+
+
+_NEW_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

@@ -308,17 +308,17 @@ def _without_own(loop: ast.stmt, setting: Setting) -> ast.stmt:
     for parent in ast.walk(copied):
         for _, suite in ast.iter_fields(parent):
             if isinstance(suite, list):
-                suite[:] = [_result(n) if isinstance(n, ast.With) and _is_own(n, setting) else n for n in suite]
+                suite[:] = [_result(n) if _is_own(n, setting) else n for n in suite]
     return copied
 
 
-def _result(block: ast.With) -> ast.stmt:
+def _result(block: ast.stmt) -> ast.stmt:
     targets: list[ast.expr] = [ast.Name(name, ast.Store()) for name in sorted(bindings([block]).bound)]
     made = ast.Assign(targets=targets, value=ast.Constant(None)) if targets else ast.Pass()
     return ast.fix_missing_locations(ast.copy_location(made, block))
 
 
 def _is_own(node: ast.stmt, setting: Setting) -> bool:
-    if not setting.own or not isinstance(node, ast.With) or ast.dump(node) != setting.own:
+    if not setting.own or not isinstance(node, (ast.With, ast.AsyncWith)) or ast.dump(node) != setting.own:
         return False
     return all(map(setting.apart, map(setting.renames, bindings([node]).bound)))

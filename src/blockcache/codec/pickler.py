@@ -23,7 +23,7 @@ from typing import Any
 import cloudpickle
 from cloudpickle import cloudpickle as internals
 
-from blockcache.codec import rebuild
+from blockcache.codec import definitions, rebuild
 from blockcache.codec.constants import Constants, Place, state_text
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import reducer_for
@@ -85,6 +85,7 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._globals = module_globals
         home = module_globals.get("__name__")
         self._home = home if isinstance(home, str) else None
+        self._is_library = is_library
         self._constants = Constants(is_library, self._home)
         self._namespaces: dict[int, object] = {}
         self._handlers: dict[type, Handler | None] = dict(_HANDLERS)
@@ -139,11 +140,9 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
             rebuild.set_attributes,
         )
 
-    def _reduce_typevar(self, obj: typing.TypeVar) -> Any:
-        if obj.__module__ != self._home:
-            return NotImplemented
-        *parts, _tracker = internals._decompose_typevar(obj)
-        return internals._make_typevar, (*parts, None)
+    def _reduce_new_type(self, obj: typing.NewType) -> Any:
+        reduced = self._labelled(obj)
+        return definitions.reduce_new_type(obj, self._home) if reduced is NotImplemented else reduced
 
     def _reduce_function(self, function: types.FunctionType) -> Any:
         reduced = self._labelled(function)
@@ -205,11 +204,14 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if reduced is not NotImplemented:
             return reduced
         if cls.__module__ == self._home:
+            own = definitions.reduce_class(cls, self._is_library)
+            if own is not None:
+                return own
             reduced = internals._dynamic_class_reduce(cls)
         else:
             reduced = super().reducer_override(cls)
         if isinstance(reduced, tuple) and reduced[0] in (internals._make_skeleton_class, internals._make_skeleton_enum):
-            return _as_new_class(cls, reduced)
+            return definitions.reduce_class(cls, self._is_library) or _as_new_class(cls, reduced)
         return reduced
 
     # -- values that plain pickle refuses or changes ---------------------------------------
@@ -274,14 +276,20 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 Handler = Callable[[OutputPickler, Any], Any]
 
+
+def _of_pickler(reduce: Callable[[Any, str | None], Any]) -> Handler:
+    return lambda pickler, obj: reduce(obj, pickler._home)
+
+
 _HANDLERS: dict[type, Handler | None] = {
     types.FunctionType: OutputPickler._reduce_function,
     types.CellType: OutputPickler._reduce_cell,
     _LruCache: OutputPickler._reduce_lru_cache,
-    typing.TypeVar: OutputPickler._reduce_typevar,
+    typing.NewType: OutputPickler._reduce_new_type,
     **dict.fromkeys((io.TextIOWrapper, *_BUFFERED, io.FileIO), OutputPickler._reduce_file),
     memoryview: OutputPickler._reduce_memoryview,
     functools.cached_property: OutputPickler._reduce_cached_property,
+    **{kind: _of_pickler(reduce) for kind, reduce in definitions.REDUCERS.items()},
 }
 
 
@@ -292,7 +300,8 @@ def _handler_for(cls: type, constants: Constants) -> Handler | None:
     if issubclass(cls, BaseException):
         # Plain pickle would call an ``__init__`` in Python with what that passed on to its base.
         plain = cls.__reduce__ is BaseException.__reduce__ and isinstance(cls.__init__, types.FunctionType)
-        return OutputPickler._reduce_exception if plain else None
+        own = OutputPickler._reduce_exception
+        return lambda pickler, error: definitions.with_links(error, own(pickler, error) if plain else None)
     library = reducer_for(cls)
     if library is not None:
         return lambda pickler, obj: library(obj, pickler._collector)
@@ -338,12 +347,13 @@ def _as_new_class(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     maker, arguments, state, *rest = reduced
     # The tracker would hand out an older class of this process, where a run makes a new one.
     *first, _tracker, extra = arguments
+    if maker is internals._make_skeleton_class:
+        first[-1] = {**first[-1], "__qualname__": cls.__qualname__}
     # typing.NamedTuple, run again for a restored class, forbids slots and sets its own.
     slots = None if issubclass(cls, tuple) else vars(cls).get("__slots__")
     if maker is internals._make_skeleton_class and isinstance(slots, (str, tuple, list, dict)):
         # Slots only work when they are there from the start; cloudpickle sets them on a class that has none.
-        *first, body = first
-        first.append({**body, "__slots__": slots})
+        first[-1]["__slots__"] = slots
         attributes = {
             name: value
             for name, value in state[0].items()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from blockcache.codec.regions import Slice
+from blockcache.codec.regions import Collector, Slice
 from blockcache.codec.upstream import preamble
 from blockcache.errors import CodecError
 
@@ -89,7 +89,6 @@ def encode(
     """
     # cloudpickle takes longer to import than most hits take, and only a save needs it.
     from blockcache.codec.pickler import OutputPickler
-    from blockcache.codec.regions import Collector
 
     outputs = dict(values)
     stream: list[Any] = []
@@ -98,7 +97,9 @@ def encode(
     try:
         pickler.dump(outputs)
     except Exception as error:
-        raise _refusal(outputs, error, label, module_globals, is_library) from error
+        raise _refusal(
+            outputs, error, lambda: Collector(outputs, upstream, contents), label, module_globals, is_library
+        ) from error
     regions, slices = collector.regions()
     if upstream:
         stream.insert(0, preamble(stream, len(upstream), address))
@@ -109,6 +110,7 @@ def encode(
 def _refusal(
     outputs: Mapping[str, object],
     whole: Exception,
+    collector: Callable[[], Collector],
     label: Callable[[object], str | None],
     module_globals: Mapping[str, object],
     is_library: Callable[[ModuleType], bool],
@@ -116,11 +118,10 @@ def _refusal(
     """Try each variable alone, keeping nothing, to name all culprits at once."""
     from blockcache.codec.culprits import culprit
     from blockcache.codec.pickler import OutputPickler
-    from blockcache.codec.regions import Collector
 
     def trouble(value: object) -> str:
         try:
-            OutputPickler(_forget, Collector(outputs), label, module_globals, is_library).dump(value)
+            OutputPickler(_forget, collector(), label, module_globals, is_library).dump(value)
         except Exception as error:
             return _reason(error) or type(error).__name__
         return ""

@@ -6,11 +6,17 @@ format (FORMAT.md) and are never renamed or given another meaning.
 
 from __future__ import annotations
 
+import abc
+import contextlib
 import functools
 import importlib
 import io
 import os
+import re
+import threading
 import types
+import typing
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -191,3 +197,103 @@ def _scratch(content: bytes) -> int:
     os.write(handle, content)
     os.lseek(handle, 0, os.SEEK_SET)
     return handle
+
+
+def match_again(pattern: re.Pattern[Any], method: str, text: Any, start: int, end: int) -> re.Match[Any] | None:
+    """What one of a pattern's methods finds in a text."""
+    found: re.Match[Any] | None = getattr(pattern, method)(text, start, end)
+    return found
+
+
+_unheard = threading.local()
+_hooks_lock = threading.RLock()
+
+
+def make_class(metaclass: Any, name: str, bases: tuple[Any, ...], first: dict[str, Any]) -> type:
+    """A bare class, of which neither its metaclass nor its bases are told."""
+    told = {b for base in bases for b in base.__mro__ if isinstance(vars(b).get("__init_subclass__"), classmethod)}
+    with _hooks_lock if told else contextlib.nullcontext():
+        hooks = {base: vars(base)["__init_subclass__"] for base in told}
+        _unheard.on = True
+        try:
+            for base, hook in hooks.items():
+                type.__setattr__(base, "__init_subclass__", _but_for_this_thread(hook))
+            bare: type = type.__new__(metaclass, name, bases, dict(first))
+            return bare
+        finally:
+            for base, hook in hooks.items():
+                type.__setattr__(base, "__init_subclass__", hook)
+            _unheard.on = False
+
+
+def _but_for_this_thread(hook: Any) -> Any:
+    def init_subclass(cls: type, /, **options: object) -> None:
+        if not getattr(_unheard, "on", False):
+            hook.__get__(None, cls)(**options)
+
+    return classmethod(init_subclass)
+
+
+def set_class(cls: Any, state: tuple[dict[str, Any], list[type] | None]) -> None:
+    """Fill in a class; what it had registered as its subclasses is registered again."""
+    attributes, registered = state
+    if registered is not None:
+        import _abc  # type: ignore[import-not-found]
+
+        _abc._abc_init(cls)
+    for name, value in attributes.items():
+        type.__setattr__(cls, name, value)
+        if type(value) is property:
+            value.__set_name__(cls, name)  # type: ignore[attr-defined]  # for its messages
+    for other in registered or ():
+        abc.ABCMeta.register(cls, other)
+
+
+def make_method(kind: Any) -> Any:
+    """A ``classmethod`` or ``staticmethod`` of nothing yet."""
+    return kind.__new__(kind)
+
+
+def set_method(method: Any, state: tuple[Any, dict[str, Any]]) -> None:
+    """Fill in what :func:`make_method` made: the function, and attributes."""
+    function, attributes = state
+    method.__init__(function)
+    vars(method).clear()
+    vars(method).update(attributes)
+
+
+def make_type_parameter(
+    kind: str, name: str, module: str | None, constraints: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """A ``TypeVar``, ``ParamSpec`` or ``TypeVarTuple``."""
+    made = getattr(typing, kind)(name, *constraints, **options)
+    if module != made.__module__:
+        made.__module__ = module
+    return made
+
+
+def make_type_alias(module: str, name: str, parameters: tuple[Any, ...], value: list[Any]) -> Any:
+    """What ``type name = ...`` binds in a module."""
+    space: dict[str, Any] = {"__name__": module, "value": value, "parameters": parameters, "typing": typing}
+    if parameters:
+        return eval(f"typing.TypeAliasType({name!r}, value[0], type_params=parameters)", space)
+    exec(f"type {name} = value[0]", space)  # evaluated later: it may be about itself
+    return space[name]
+
+
+def make_new_type(name: str, supertype: Any) -> Any:
+    """A ``typing.NewType``."""
+    return typing.NewType(name, supertype)
+
+
+def make_reference(target: Any = None) -> weakref.ref[Any]:
+    """A weak reference; without a target, a dead one."""
+    return weakref.ref(set() if target is None else target)
+
+
+def set_exception(error: BaseException, state: tuple[Any, BaseException | None, BaseException | None, bool]) -> None:
+    """Fill in an exception's own state, and what it was raised from or beside."""
+    own, cause, context, suppressed = state
+    if own is not None:
+        error.__setstate__(own)
+    error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed

@@ -20,7 +20,11 @@ from blockcache.codec.regions import Collector
 Reducer = Callable[[Any, Collector], Any]
 
 _ROOMS = {
+    "multiprocessing": "blockcache.codec.tied",
+    "re": "blockcache.codec.tied",
+    "tempfile": "blockcache.codec.tied",
     "marimo": "blockcache.types.marimo_codec",
+    "matplotlib": "blockcache.types.matplotlib_codec",
     "numpy": "blockcache.types.numpy_codec",
     "pandas": "blockcache.types.pandas_codec",
     "polars": "blockcache.types.polars_codec",

@@ -73,6 +73,16 @@ def is_temporary(path: str) -> bool:
     return path.startswith(tempfile.gettempdir() + os.sep)
 
 
+def is_nobodys(path: str, cwd: str) -> bool:
+    """Whether nobody misses a file when it is not written: in the folder for temporary files, caches, settings."""
+    if path.startswith(os.path.join(cwd, "")):
+        return "/.ipynb_checkpoints/" in path
+    home = os.path.join(os.path.expanduser("~"), "")
+    cache = os.environ.get("XDG_CACHE_HOME")
+    hidden = path.startswith(home) and path[len(home) :].startswith(".") and "/" in path[len(home) :]
+    return is_temporary(path) or hidden or (bool(cache) and path.startswith(os.path.join(str(cache), "")))
+
+
 def is_bytecode(path: str) -> bool:
     """Whether a path names compiled Python code."""
     return path.endswith(".pyc") or "__pycache__" in path

@@ -12,6 +12,7 @@ from blockcache import files
 from blockcache.discovered import check, places
 from blockcache.errors import FingerprintError
 from blockcache.model import Input, Stat
+from blockcache.outputs import Declared
 
 _MOST_CLASSES = 10_000
 #: Beyond, the run is not saved: a manifest of so many lines would cost more than it spares.
@@ -32,7 +33,7 @@ class Recorded:
     stats
         By input name: what the file system said when the content was read, only where that may be trusted.
     written
-        Files that the body created, changed or removed.
+        Files that the body created, changed or removed, declared outputs apart.
     conflicts
         Why the run cannot be saved: files that were read and changed while it ran.
     untracked
@@ -58,6 +59,10 @@ class _Read:
     at_ns: int
     opened: bool
     names: set[str] = field(default_factory=set)
+    #: Of a declared output: its content when it was read, which the body may change afterwards.
+    digest: str = ""
+    #: Whether the body read it or looked whether it is there.
+    asked: bool = False
     #: Absolute names that a library asked for, which may have made them from relative ones.
     derived: set[str] = field(default_factory=set)
 
@@ -77,6 +82,8 @@ class Recorder:
         Folders whose files never count: the store.
     memo
         As in :func:`blockcache.files.content`.
+    outputs
+        The declared places for output files, which are told what happens in them.
     """
 
     def __init__(
@@ -87,17 +94,20 @@ class Recorder:
         constants: Iterable[object] = (),
         ignore: Iterable[str] = (),
         memo: str | None = None,
+        outputs: Declared | None = None,
     ) -> None:
         self.codes = tuple(codes)
         self._texts = tuple(texts)
         self._constants = tuple(constants)
         self._memo = memo
+        self._outputs = outputs
         self._ignored = tuple(os.path.join(os.path.abspath(f), "") for f in (*ignore, *((memo,) if memo else ())))
         self._cwd = ""
         self._started_ns = 0
         self._reads: dict[str, _Read] = {}
         self._written: dict[str, Stat | None] = {}
         self._made: set[str] = set()
+        self._produced: set[str] = set()
         self._names: dict[str, str] = {}
         self._variables: dict[str, str | None] = {}
         self._set: set[str] = set()
@@ -143,10 +153,12 @@ class Recorder:
 
     # -- what watchers tell ------------------------------------------------------------------
 
-    def read(self, name: str, *, opened: bool, by_library: bool = False) -> None:
-        """A file is about to be read; or, not ``opened``, something that the body has names it."""
+    def read(self, name: str, *, opened: bool, by_library: bool = False, asked: bool = False) -> None:
+        """A file is about to be read; or, not ``opened``, ``asked`` for, or something that the body has names it."""
         cwd = os.getcwd()
         path = os.path.join(cwd, name.removeprefix("./"))
+        if self._is_own(path):
+            return
         known = self._reads.get(path)
         if known is None or (opened and not known.opened):
             if self._ignores(path) or self._is_inside_own(path):
@@ -162,9 +174,13 @@ class Recorder:
                 if known is None:
                     if len(self._reads) >= _MOST_READS:
                         raise ValueError(f"more than {_MOST_READS:,} names of files")
-                    known = self._reads.setdefault(path, _Read(path, found, time.time_ns(), opened))
+                    now = _Read(path, found, time.time_ns(), opened)
+                    if self._output(path) is not None:
+                        now.digest = files.digest(path, self._memo)
+                    known = self._reads.setdefault(path, now)
                 known.opened = known.opened or opened
         if known is not None:
+            known.asked = known.asked or asked or opened
             spellings = known.derived if by_library and os.path.isabs(name) else known.names
             spellings.update(self._spellings(name, path, cwd))
 
@@ -173,17 +189,48 @@ class Recorder:
         cwd = os.getcwd()
         path = os.path.join(cwd, name)
         if places.stat(path) != places.FOLDER:
-            self.read(name, opened=False)
+            self.read(name, opened=False, asked=True)
         elif not self._ignores(os.path.join(path, "")) and not self._is_inside_own(os.path.join(path, "")):
             self._note_names(name.removeprefix("./"), check.EXISTS)
 
-    def write(self, name: str) -> None:
-        """A file is about to be written, replaced or removed."""
+    def write(self, name: str, *, keeps: bool = False) -> None:
+        """A file is about to be written, replaced or removed; ``keeps``: what was in it counts for what will be."""
         path = os.path.join(os.getcwd(), name.removeprefix("./"))
+        if self._outputs is not None and (output := self._output(path)) is not None:
+            if keeps:
+                self.read(name, opened=True)
+            self._outputs.writes(output)
         if path not in self._written and not self._ignores(path) and not places.is_bytecode(path):
             before = self._written.setdefault(path, places.stat(path))
             if before is None:
                 self._made.add(path)
+
+    def remove(self, name: str, *, is_tree: bool = False) -> None:
+        """A file, or a folder with all that is in it, is about to be removed."""
+        path = os.path.join(os.getcwd(), name.removeprefix("./"))
+        if self._outputs is not None:
+            if (output := self._output(path)) is not None:
+                self._outputs.removes(output)
+            if is_tree:
+                self._outputs.empties(path)
+        self.write(name)
+
+    def produce(self, path: str) -> None:
+        """A block inside this one was skipped and has put back an output file."""
+        if self._outputs is not None and (output := self._output(path)) is not None:
+            self._outputs.produced.add(output)
+            self._written.setdefault(path, places.stat(path))
+        else:
+            self._produced.add(path)
+
+    def _is_own(self, path: str) -> bool:
+        """Whether the body has changed what is at a path in a declared place."""
+        output = self._output(path)
+        return self._outputs is not None and output is not None and self._outputs.is_own(output)
+
+    def _output(self, path: str) -> str | None:
+        """Where a path really is, when it is in a declared place."""
+        return None if self._outputs is None else self._outputs.at(path)
 
     def listed(self, name: str, kind: str) -> None:
         """A folder is about to be listed, or a glob to be expanded; ``kind`` is the end of the input's name."""
@@ -372,6 +419,16 @@ class Recorder:
         for read in list(self._reads.values()):
             now = places.stat(read.path)
             names = read.names if any(not os.path.isabs(n) for n in read.names) else read.names | read.derived
+            if read.digest:
+                is_named_only = (
+                    not read.asked and (read.path in self._written or has_writer) and self._is_own(read.path)
+                )
+                # That a folder was not there says less than its name: it is made in any case.
+                if not is_named_only and not (read.digest == files.ABSENT and now == places.FOLDER):
+                    inputs.update({("file", name): Input("file", name, read.digest) for name in names})
+                    trusted = now == read.stat and now is not None and files.trusted(now, read.at_ns)
+                    stats.update(dict.fromkeys(names, now) if trusted and now is not None else {})
+                continue
             if read.stat is None and now is not None:
                 written.add(read.path)  # it came into being while the body ran
                 continue
@@ -408,7 +465,7 @@ class Recorder:
         return Recorded(
             tuple(sorted(inputs.values())),
             stats,
-            tuple(sorted(path.removeprefix(inside) for path in written if self._is_left(path))),
+            tuple(sorted(path.removeprefix(inside) for path in self._produced.union(written) if self._is_left(path))),
             tuple(conflicts),
             tuple(sorted(self._clauses)),
             tuple(sorted(self._classes)),
@@ -417,7 +474,8 @@ class Recorder:
     def _is_left(self, path: str) -> bool:
         """Whether a file that the body made is still there, or what it removed was there before."""
         now = places.stat(path)
-        return now != places.FOLDER and (now is not None or self._written.get(path) is not None)
+        is_left = now != places.FOLDER and (now is not None or self._written.get(path) is not None)
+        return is_left and self._output(path) is None and not places.is_nobodys(path, self._cwd)
 
 
 def _names_digest(name: str) -> str:

@@ -65,7 +65,7 @@ def tell(what: Callable[[Recorder], object]) -> None:
             recorder.trouble(error)
 
 
-def absorb(inputs: Iterable[Input], untracked: Iterable[str] = ()) -> None:
+def absorb(inputs: Iterable[Input], untracked: Iterable[str] = (), files: Iterable[str] = ()) -> None:
     """Tell the blocks around one that is skipped what that one depends on: its body does not run and show it.
 
     Parameters
@@ -74,12 +74,16 @@ def absorb(inputs: Iterable[Input], untracked: Iterable[str] = ()) -> None:
         Its inputs of the kinds ``file`` and ``env``, discovered and declared; others are passed over.
     untracked
         What it does that cannot be checked.
+    files
+        Absolute paths of output files that it has put back, or left because they were right.
     """
     if _recorders:
         for found in inputs:
             tell(lambda r: r.absorb(found))  # noqa: B023 - called at once
         for clause in untracked:
             tell(lambda r: r.clause(clause))  # noqa: B023
+        for path in files:
+            tell(lambda r: r.produce(path))  # noqa: B023
 
 
 def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
@@ -132,7 +136,8 @@ def _open(caller: Caller, path: object, _mode: object, flags: int) -> None:
         by_library = not caller.is_local
         tell(lambda r: r.read(name, opened=True, by_library=by_library))
     if access:
-        tell(lambda r: r.write(name))
+        keeps = not flags & (os.O_TRUNC | os.O_EXCL)
+        tell(lambda r: r.write(name, keeps=keeps))
 
 
 def _read_source(name: str) -> None:
@@ -151,9 +156,25 @@ def _written(_caller: Caller, path: object, *_rest: object) -> None:
         tell(lambda r: r.write(name))
 
 
-def _removed(caller: Caller, path: object, *rest: object) -> None:
-    if rest[-1] in (-1, None):  # else relative to a descriptor
+def _removed(_caller: Caller, path: object, *rest: object, is_tree: bool = False) -> None:
+    if rest[-1] in (-1, None) and isinstance(path, (str, bytes, os.PathLike)):  # else relative to a descriptor
+        name = os.fsdecode(path)
+        tell(lambda r: r.remove(name, is_tree=is_tree))
+
+
+def _removed_tree(caller: Caller, path: object, *rest: object) -> None:
+    _removed(caller, path, *rest, is_tree=True)
+
+
+def _made(caller: Caller, path: object, *rest: object) -> None:
+    if rest[-1] in (-1, None):
         _written(caller, path)
+
+
+def _truncated(_caller: Caller, path: object, *_rest: object) -> None:
+    if isinstance(path, (str, bytes, os.PathLike)):
+        name = os.fsdecode(path)
+        tell(lambda r: r.write(name, keeps=True))
 
 
 def _renamed(caller: Caller, source: object, target: object, *_rest: object) -> None:
@@ -337,9 +358,9 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "os.rename": _renamed,
     "os.remove": _removed,
     "os.rmdir": _removed,
-    "os.mkdir": _removed,
-    "os.truncate": _written,
-    "shutil.rmtree": _removed,
+    "os.mkdir": _made,
+    "os.truncate": _truncated,
+    "shutil.rmtree": _removed_tree,
     "os.link": _linked,
     "os.symlink": _linked,
     "os.listdir": _listed,

@@ -140,7 +140,11 @@ def left_at_end(frame: FrameType, offset: int) -> bool:
     False when it was left by ``return``, ``break`` or ``continue``, which a skip could not honour.
     """
     body = Body(frame.f_code, offset)
-    left = body.settle(body.settle(body.place[frame.f_lasti] + 1) + 1)  # the result of __exit__ is dropped, then
+    left = body.settle(body.place[frame.f_lasti] + 1)
+    if body.steps[left].op == "GET_AWAITABLE":  # then a constant, and SEND
+        left = body.settle(body.place[body.steps[left + 2].jump])
+        left += body.steps[left].op == "END_SEND"
+    left = body.settle(left + 1)  # the result of __exit__ is dropped, then
     there = body.after
     while left != there:
         a, b = body.steps[left], body.steps[there]

@@ -11,6 +11,7 @@ cycles need no special case and two keys compare input by input.
 from __future__ import annotations
 
 import builtins
+import copyreg
 import enum
 import functools
 import importlib
@@ -27,6 +28,7 @@ import xxhash
 from blockcache.errors import FingerprintError
 from blockcache.fingerprint import imports, modules, patched
 from blockcache.fingerprint.code import DYNAMIC, OPAQUE_ATTRIBUTES, Chain, CodeFacts, facts, words
+from blockcache.fingerprint.registry import Cached
 from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.model import Input, Kind
 
@@ -92,7 +94,7 @@ def _digest(parts: Iterable[str]) -> str:
     return xxhash.xxh3_128_hexdigest("\x1f".join(parts).encode("utf-8", "surrogatepass"))
 
 
-def _global_generator(owner: object) -> str:
+def global_generator(owner: object) -> str:
     """The module whose functions are the methods of the generator ``owner``; "" of any other object."""
     for module, attribute in (("random", "_inst"), ("numpy.random.mtrand", "_rand")):
         if owner is getattr(sys.modules.get(module), attribute, _MISSING):
@@ -376,7 +378,22 @@ class Reach:
             return self._module(obj, ())
         if isinstance(obj, _BUILTIN_CALLABLES):
             return self._builtin(obj)
+        if isinstance(obj, Cached):
+            return self._cached(obj)
         return None
+
+    def _cached(self, obj: Cached) -> str:
+        """A cached function is what it caches, and what its arguments say about that."""
+        inner = self.label(obj.__wrapped__) or self._content(obj.__qualname__, obj.__wrapped__)
+        known = self._labels.get(id(obj))  # it may call itself
+        if known is not None:
+            return known
+        label = self._new_label(obj, f"cached {inner}")
+        for found in obj.counts():
+            # A file is the same whoever declares it.
+            name = found.name if found.kind in ("file", "env") else f"{found.name} of {inner}"
+            self.inputs[found.kind, name] = found._replace(name=name)
+        return label
 
     def known_label(self, obj: object) -> str | None:
         """The label of a definition that the block reaches; None for anything else, however like it."""
@@ -422,6 +439,10 @@ class Reach:
             self.uses.add(known.dotted)
             self._distribution(known.distribution)
             if isinstance(known.definition, type):
+                if type(known.definition) in copyreg.dispatch_table:
+                    # Pickle would make another class of that name (deap's creator); a hit gives this very one.
+                    self._labels[id(known.definition)] = known.text
+                    self.objects[known.text] = known.definition
                 for name, member in patched.local_members(known.definition):
                     self._add("state", name, _digest([self.read(name, member, ((),))]), "put there by the program")
                 self._registered(known.dotted, known.definition)
@@ -444,7 +465,7 @@ class Reach:
         owner = getattr(obj, "__self__", None)
         name = getattr(obj, "__qualname__", getattr(obj, "__name__", "?"))
         if owner is not None and not isinstance(owner, (types.ModuleType, type)):
-            generator = _global_generator(owner)
+            generator = global_generator(owner)
             if generator:  # its state counts when the body draws, see generators.py
                 self.uses.add(f"{generator}.{obj.__name__}")  # type: ignore[attr-defined]
                 self._distribution(modules.distribution(generator.partition(".")[0]))

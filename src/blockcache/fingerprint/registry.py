@@ -12,11 +12,13 @@ equal exactly when the value is equal, and itself possible to fingerprint.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 import xxhash
+
+from blockcache.model import Input
 
 #: Returns the value's content as plain values, arrays and other things with a fingerprint.
 #: It must hold all that a program can notice about the value, and nothing that varies between processes.
@@ -40,6 +42,17 @@ LIBRARIES = {
 
 class Refused(Exception):
     """Raised by a rule: this value has no content that can be fingerprinted; the message says why."""
+
+
+class Cached:
+    """Base of blockcache's own callables that count as the function that they hold."""
+
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def counts(self) -> Iterable[Input]:
+        """What else whoever calls it depends on."""
+        raise NotImplementedError
 
 
 class As:

@@ -61,7 +61,8 @@ def _memoryview(value: memoryview) -> object:
 
 
 def _partial(value: Any) -> object:
-    return value.func, value.args, value.keywords, vars(value) or None
+    # Asking for its ``__dict__`` would make one.
+    return value.func, value.args, value.keywords, value.__reduce__()[2][3] or None
 
 
 def _cell(value: types.CellType) -> object:

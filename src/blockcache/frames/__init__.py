@@ -3,9 +3,9 @@
 The only room that asks for the version of Python.
 """
 
-from blockcache.frames.entry import Entry, entry_point
+from blockcache.frames.entry import Done, Entry, entry_point
 from blockcache.frames.locate import Located, confirmed, locate, taken_out
 from blockcache.frames.namespace import Namespace
 from blockcache.frames.skip import Skip
 
-__all__ = ["Entry", "Located", "Namespace", "Skip", "confirmed", "entry_point", "locate", "taken_out"]
+__all__ = ["Done", "Entry", "Located", "Namespace", "Skip", "confirmed", "entry_point", "locate", "taken_out"]

@@ -49,7 +49,8 @@ _FLAG_BITS = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 2} | ({"LOAD_ATTR": 1} if sys
 #: same, and hosts compile a cell or a file in pieces.
 _SAME = {"LOAD_METHOD": "LOAD_ATTR", "LOAD_FAST_CHECK": "LOAD_FAST"}
 _GLOBAL = {"LOAD_GLOBAL": "LOAD_NAME", "STORE_GLOBAL": "STORE_NAME", "DELETE_GLOBAL": "DELETE_NAME"}
-_IGNORED = frozenset({"PUSH_NULL", "EXTENDED_ARG"})
+# Where the dictionary of annotations is made is a matter of the whole module: on the line of its first statement.
+_IGNORED = frozenset({"PUSH_NULL", "EXTENDED_ARG", "SETUP_ANNOTATIONS"})
 _PAIRS = frozenset(("LOAD_FAST_LOAD_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST"))
 #: marimo renames what starts with one underscore, so that it stays local to its cell.
 _CELL_LOCAL = re.compile(r"_cell_[^\W_][\w-]*?(_.*)", re.DOTALL)

@@ -90,6 +90,22 @@ class Namespace:
             with suppress(KeyError):
                 del (self.globals if actual in layout.declared else mapping)[actual]
 
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """Names as the namespace lists them; those of a function by the alphabet."""
+        listed = () if self._is_function else self._frame.f_locals
+        place = {name: number for number, name in enumerate(listed)}
+        return sorted(names, key=lambda name: (place.get(self.spelling(name), len(place)), name))
+
+    def annotations(self, names: Iterable[str]) -> dict[str, Any]:
+        """Annotations of ``names`` in a module; other namespaces have none that could be found again."""
+        found = self.globals.get("__annotations__", {}) if self.is_module else {}
+        return {name: found[name] for name in names if name in found}
+
+    def annotate(self, annotations: Mapping[str, object]) -> None:
+        """Put annotations into those of the module."""
+        if annotations:
+            self.globals.setdefault("__annotations__", {}).update(annotations)
+
     def is_local(self, name: str) -> bool:
         """Whether a bound name is found before the globals; False for every name of a module."""
         found: dict[str, Any] = {}

@@ -44,11 +44,11 @@ class Skip:
         Its entry point.
     """
 
-    __slots__ = ("_before", "_exception", "_frame", "_offset", "_thread")
+    __slots__ = ("_before", "_entered", "_exception", "_frame", "_offset", "_thread")
 
     def __init__(self, frame: FrameType, entry: Entry) -> None:
         self._frame: FrameType | None = frame
-        self._offset = entry.offset
+        self._offset, self._entered = entry.offset, entry.entered
         self._exception: _SkipBody | None = None
         self._thread = threading.get_ident()
         self._before: Any = None
@@ -164,6 +164,8 @@ if sys.version_info >= (3, 12):
             # Another thread or another level of recursion in the same code, or events left over by Ctrl-C.
             _forget_unwound(frame)
             _silence(code)
+        elif skip._entered <= frame.f_lasti < skip._offset:
+            return  # `async with` ends its awaiting, outside the range of the block
         elif frame.f_lasti != skip._offset:
             # Ctrl-C came between arming and the end of `__enter__`.
             skip.disarm()
@@ -228,17 +230,19 @@ else:
             _ignore(frame, "", None)
         skip._before = None
 
-    def _on_trace(skip: Skip, frame: FrameType, event: str, argument: object) -> Any:
+    def _on_trace(skip: Skip, frame: FrameType, event: str, argument: Any) -> Any:
         before: _Before = skip._before
         if event == "opcode" and frame.f_lasti == skip._offset:
             raise skip._deliver()
-        if event != "line":
+        # How the awaiting of `__aenter__` ends is an exception to a tracer.
+        waiting = event == "line" or (event == "exception" and argument[0] is StopIteration)
+        if not waiting:
             # Ctrl-C came before `__enter__` had returned.
             skip.disarm()
         if before.local is None or (event == "opcode" and not before.opcodes):
             return None
         following = before.local(frame, event, argument)
-        if event != "line":
+        if not waiting:
             return following
         skip._before = before._replace(local=following or before.local)
         return None

@@ -11,7 +11,8 @@ import linecache
 import os
 import sys
 import types
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
@@ -55,6 +56,23 @@ def source(frame: types.FrameType) -> str | None:
     return "".join(linecache.getlines(file, frame.f_globals)) or None
 
 
+#: Takes the arguments of a host's function that shows something; gives the event that stands for it.
+Describe = Callable[..., tuple[Any, ...]]
+#: Library that must be loaded -> the room that knows how its notebooks show things.
+_SHOWING = (("marimo", "blockcache.hosts.marimo_output"), ("IPython", "blockcache.hosts.ipython_display"))
+
+
+def showing() -> list[Any]:
+    """Rooms of hosts that run now and can show things.
+
+    Each has ``shown_by()``: triples of an object, the name of its function that shows, and what describes a call;
+    ``settled(events)``, those that make the same picture in the end; ``finished(events, problem)``, as values that
+    can be kept; ``show_again(event)``, which tells whether it is one of its own.
+    """
+    rooms = [importlib.import_module(room) for library, room in _SHOWING if library in sys.modules]
+    return [room for room in rooms if room.runs()]
+
+
 class Ran(NamedTuple):
     """A cell that ran in the block's module before the block, or the one that the block stands in.
 
@@ -77,6 +95,13 @@ class Ran(NamedTuple):
     certain: bool = True
     current: bool = False
     prefix: str = ""
+
+
+def watch(block: str, look: Callable[[types.CodeType], bool]) -> None:
+    """In Jupyter, call ``look`` with the code of every cell that runs after this one, until it returns False."""
+    room = sys.modules.get("blockcache.hosts.ipython")
+    if room is not None:
+        room.watch(block, look)
 
 
 def turn() -> int:

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import types
+from collections.abc import Callable
 from typing import Any
 
 from IPython import get_ipython
@@ -28,7 +29,7 @@ def place(frame: types.FrameType) -> Place | None:
     return Place("ipython", f"{os.path.basename(notebook)} {cell}" if known else cell, folder)
 
 
-__all__ = ["UsageError", "executed", "hands_on", "keeps", "place", "plain", "turn", "understood"]
+__all__ = ["UsageError", "executed", "hands_on", "is_aside", "keeps", "place", "plain", "turn", "understood", "watch"]
 
 #: What a kernel binds as it goes: what cells were, and what they gave.
 _HISTORY = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|In|Out|_ih|_oh|_dh")
@@ -68,7 +69,7 @@ def executed(frame: types.FrameType) -> list[Ran] | None:
     return [
         Ran(
             # A cell that runs as a block is not what its text says.
-            ast.unparse(running.tree) if number == current and running is not None else plain(shell, text),
+            ast.unparse(running.written) if number == current and running is not None else plain(shell, text),
             f"cell [{number}]",
             certain=failed is not None and number not in failed,
             current=number == current,
@@ -85,14 +86,49 @@ def afterwards(frame: types.FrameType) -> Afterwards | None:
         return None
     try:
         others = [(cell.file, _compiled(ast.parse(cell.text))) for cell in ran if cell.text != ran[-1].text]
-        text = source(frame)
+        running, text = cells.of(frame.f_code), source(frame)
         # A cell is compiled statement by statement, and what a magic runs as a whole but for its last expression.
-        body = ast.parse(text if text is not None else ran[-1].text).body
-        done = [n for n in body if n.lineno <= frame.f_lineno] if text is not None else body[:-1]
+        if running is not None:
+            body = running.tree.body
+            done = body[: body.index(running.block) + 1]
+        elif text is not None:
+            body = ast.parse(text).body
+            done = [n for n in body if n.lineno <= frame.f_lineno]
+        else:
+            body = ast.parse(ran[-1].text).body
+            done = body[:-1]
         earlier, rest = (_compiled(ast.Module(part, [])) for part in (done, body[len(done) :]))
         return Afterwards((earlier,), (rest,), tuple(others))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise LookupError(f"a cell cannot be parsed ({type(error).__name__})") from error
+
+
+#: By block: called with the code of each cell that has run, until they have seen enough.
+_watchers: dict[str, Callable[[types.CodeType], bool]] = {}
+
+
+def watch(block: str, look: Callable[[types.CodeType], bool]) -> None:
+    """Call ``look`` with the code of every cell after the running one, until it returns False."""
+    shell = get_ipython()
+    if shell is None:
+        return
+    if not _watchers:
+        shell.events.register("post_run_cell", _after_cell)
+    now = turn()
+    _watchers[block] = lambda code: turn() == now or look(code)
+
+
+def _after_cell(_result: object) -> None:
+    shell = get_ipython()
+    try:
+        code = _compiled(ast.parse(plain(shell, shell.history_manager.input_hist_parsed[-1])))
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for block, look in list(_watchers.items()):
+        if not look(code):
+            _watchers.pop(block, None)
+    if not _watchers:
+        shell.events.unregister("post_run_cell", _after_cell)
 
 
 def _compiled(tree: ast.Module) -> types.CodeType:
@@ -141,6 +177,11 @@ def hands_on(tree: ast.Module) -> bool:
         case [ast.Expr(ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), "run_cell_magic"), arguments))]:
             return bool(arguments) and isinstance(arguments[0], ast.Constant) and arguments[0].value in _RUN_THEIR_CELL
     return False
+
+
+def is_aside(tree: ast.Module) -> bool:
+    """Whether a cell is nothing but magics that compute nothing (`%pip`, `%matplotlib`, `%blockcache`)."""
+    return all((magic := _magic(node)) is not None and magic[0] in _HARMLESS - {"system"} for node in tree.body)
 
 
 def understood(shell: Any, tree: ast.Module) -> tuple[list[ast.stmt], str]:

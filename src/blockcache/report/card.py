@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from blockcache.events import BlockFinished
@@ -18,6 +18,8 @@ _GREEN, _AMBER, _RED = "#2a8f53", "#b8730f", "#d04a4a"
 _MARKED = f"color-mix(in srgb, {_AMBER} 70%, currentColor)"
 _COLOURS = {"hit": _GREEN, "verified": _GREEN, "miss": _AMBER, "differs": _RED}
 _TITLES = {"hit": "Restored", "verified": "Compared", "differs": "Compared"}
+#: More distributions that one other needs are told in one row.
+_MOST_NEEDED = 3
 _DIFF_COLOURS = {
     "": "inherit",
     "added": f"color-mix(in srgb, {_GREEN} 80%, currentColor)",
@@ -92,12 +94,29 @@ def _inputs_html(now: Facts, was: Facts | None) -> str:
     summary = f"Depends on {number} input{'s' if number != 1 else ''}"
     summary += f", {differing} different from the nearest entry" if differing else ""
     tables = []
-    for heading, group in groupby(listed, key=lambda row: row.heading):
+    for heading, group in groupby(_folded(listed), key=lambda row: row.heading):
         tables.append(f'<div style="margin-top:6px;color:{_FAINT}">{_escape(heading)}</div>{_table(group)}')
     return (
         f'<details style="margin-top:8px"{" open" if differing else ""}>'
         f'<summary style="cursor:pointer;color:{_FAINT}">{summary}</summary>{"".join(tables)}</details>'
     )
+
+
+def _folded(listed: Iterable[Row]) -> Iterator[Row]:
+    """The rows; distributions that one other needs, and that are as they were, in one row behind the others."""
+    for heading, group in groupby(listed, key=lambda row: row.heading):
+        needed: dict[str, list[Row]] = {}
+        for row in group:
+            _, _, by = row.note.partition("(needed by ")
+            if by and not row.mark:
+                needed.setdefault(by.rstrip(")"), []).append(row)
+            else:
+                yield row
+        for by, some in needed.items():
+            if len(some) > _MOST_NEEDED:
+                yield Row(heading, "", f"{len(some)} others", f"needed by {by}: {some[0].name} to {some[-1].name}")
+            else:
+                yield from some
 
 
 def _table(listed: Iterable[Row]) -> str:

@@ -200,6 +200,15 @@ def _is_opaque(digest: str) -> bool:
 
 def line(event: BlockFinished) -> str:
     """The one line that a block prints."""
+    if event.calls is not None:
+        hits, saved_s, runs, took_s = event.calls
+        counted = (("hit", hits, "saved", saved_s), ("run", runs, "took", took_s))
+        facts = [
+            f"{n:,} {what}{'s' * (n > 1)}" + (f" {did} {duration(time_s)}" if time_s else "")
+            for what, n, did, time_s in counted
+            if n
+        ]
+        return one_line(event.name, NOTE_WIDTH) + f"  {hits + runs:,} calls  " + SEPARATOR.join(facts)
     return one_line(event.name, NOTE_WIDTH) + f"  {event.outcome:<4}  " + SEPARATOR.join(told(event))
 
 
@@ -220,6 +229,8 @@ def _hit_facts(event: BlockFinished) -> list[str]:
     facts.append(f"in {spent}" if event.size_bytes is None else f"{size(event.size_bytes)} in {spent}")
     if event.made_at:
         facts.append(f"made {age(event.made_at)}")
+    if event.lacking:
+        facts.append(f"not restored: {one_line(', '.join(event.lacking), NOTE_WIDTH)}")
     return facts + _trouble(event, "trouble")
 
 

@@ -44,8 +44,17 @@ class Store(Protocol):
     def put(self, name: str, parts: Iterable[Buffer]) -> None:
         """Keep the concatenation of ``parts`` under ``name``, atomically: all of it or nothing.
 
-        The parts are read while they are written: they must not change before this returns.
-        A store may skip a blob that it has.
+        The parts are read while they are written: they must not change before this returns. Those of an iterator are
+        drawn one after the other and not kept, so that what is larger than the memory can be put; what it
+        raises is raised, and nothing is kept then. A store may skip a blob that it has.
+        """
+        ...
+
+    def export(self, name: str, fd: int) -> bool:
+        """Write the bytes under ``name`` into the open file ``fd``; False when there are none.
+
+        Later writes to that file never reach the store. A local store shares blocks with it where the file system can.
+        An :class:`OSError` says that the file cannot be written.
         """
         ...
 

@@ -22,8 +22,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import xxhash
@@ -42,6 +41,10 @@ _REFUSED_PARTS = frozenset(("", ".", ".."))
 _STALE_S = 24 * 3600
 _MAX_PARTS = 1024  # IOV_MAX on Linux
 _RETRIES = 100
+_BATCH_BYTES = 1 << 20
+_COPY_BYTES = 1 << 30
+#: Other file systems, a system or a file system that has no such copy.
+_CANNOT_COPY = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 
 #: The marks of a sealed blob are modification times in this second, which no write can leave behind.
 _SEAL_S = 1_000_000_000
@@ -148,16 +151,40 @@ class LocalStore:
             When the file cannot be written; nothing is left behind under ``name``.
         """
         path = self._path(name)
-        views = [memoryview(part).cast("B") for part in parts]
+        size = None
+        if isinstance(parts, (list, tuple)):
+            parts = [memoryview(part).cast("B") for part in parts]
+            size = sum(map(len, parts))
         is_blob = name.startswith("blobs/")
-        if is_blob and self._has_blob(path, sum(map(len, views))):
+        if is_blob and self._has_blob(path, size):
             return
         try:
             if not self._opened:
                 self._open()
-            self._write(path, views, 0o444 if is_blob else 0o666, _boot_mark() if is_blob else None)
+            self._write(path, parts, 0o444 if is_blob else 0o666, _boot_mark() if is_blob else None)
         except OSError as error:
             raise _failure("write", path, error) from error
+
+    def export(self, name: str, fd: int) -> bool:
+        """Copy the bytes under ``name`` into an open file; the system's own copy shares blocks where it can.
+
+        Raises
+        ------
+        StoreError
+            When there is a file that cannot be read.
+        """
+        path = self._path(name)
+        try:
+            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _failure("read", path, error) from error
+        try:
+            _copy(source, fd)
+        finally:
+            os.close(source)
+        return True
 
     def exists(self, name: str) -> bool:
         """Whether there are bytes under ``name``.
@@ -279,12 +306,12 @@ class LocalStore:
 
     # -- writing ---------------------------------------------------------------------------
 
-    def _has_blob(self, path: str, size: int) -> bool:
+    def _has_blob(self, path: str, size: int | None) -> bool:
         try:
             status = os.stat(path)
         except OSError:
             return False
-        return status.st_size == size and _is_sealed(status)
+        return size in (None, status.st_size) and _is_sealed(status)
 
     def _open(self) -> None:
         """Before this process's first write: mark the directory as a cache, remove what killed writers left."""
@@ -303,14 +330,14 @@ class LocalStore:
                     continue
         self._opened = True
 
-    def _write(self, path: str, views: Sequence[memoryview], mode: int, mark_ns: int | None) -> None:
+    def _write(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> None:
         # Random, because process numbers repeat between the machines that share a store.
         temporary = f"{self._temporary}/{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = _retry(self._temporary, lambda: os.open(temporary, flags, mode))
         try:
             try:
-                _write_all(fd, views)
+                _write_all(fd, parts)
                 if mark_ns is not None:
                     _mark(fd, mark_ns)
             finally:
@@ -335,17 +362,48 @@ def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
     return action()
 
 
-def _write_all(fd: int, views: Sequence[memoryview]) -> None:
-    """Write without joining; the system may take less than it was given."""
-    pending = [view for view in reversed(views) if len(view)]
+def _write_all(fd: int, parts: Iterable[Buffer]) -> None:
+    """Write without joining, and without keeping what is written."""
+    pending: list[memoryview] = []
+    size = 0
+    for part in parts:
+        view = memoryview(part).cast("B")
+        pending.append(view)
+        size += len(view)
+        if size >= _BATCH_BYTES or len(pending) >= _MAX_PARTS:
+            _write_views(fd, pending)
+            pending, size = [], 0
+    _write_views(fd, pending)
+
+
+def _write_views(fd: int, views: Iterable[memoryview]) -> None:
+    """The system may take less than it was given."""
+    pending = [view for view in views if len(view)][::-1]
     while pending:
-        written = os.writev(fd, list(islice(reversed(pending), _MAX_PARTS)))
+        written = os.writev(fd, pending[::-1])
         while written:
             first = pending.pop()
             if written < len(first):
                 pending.append(first[written:])
                 break
             written -= len(first)
+
+
+def _copy(source: int, target: int) -> None:
+    """Copy a file's bytes: within the system where it can, which shares blocks where the file system can."""
+    start = 0
+    if hasattr(os, "copy_file_range"):
+        try:
+            while count := os.copy_file_range(source, target, _COPY_BYTES, start, start):
+                start += count
+        except OSError as error:
+            if error.errno not in _CANNOT_COPY or start:
+                raise
+    # What is left: all of it where the system has no copy, nothing after one.
+    os.lseek(source, start, os.SEEK_SET)
+    os.lseek(target, start, os.SEEK_SET)
+    while chunk := os.read(source, _BATCH_BYTES):
+        _write_views(target, [memoryview(chunk)])
 
 
 # -- seals -----------------------------------------------------------------------------------

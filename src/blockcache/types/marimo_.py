@@ -1,10 +1,17 @@
-"""marimo: an element of the user interface counts by its kind, its value and what it was made with."""
+"""marimo: an element of the page counts by its kind, its value and what it was made with, a state by its value.
+
+What the session tells to marimo's functions (arguments, the address, the mode) is an input of who calls them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NoReturn
+
+from blockcache.errors import CodecError
+from blockcache.fingerprint.registry import Refused
+from blockcache.inplace import DIGEST, FIXED, Layer
 
 #: What marimo's two base classes set: identities of this session, its context and callbacks, texts made of those.
 _OF_THE_SESSION = frozenset(
@@ -68,5 +75,94 @@ def _markup(value: Any) -> object:
     return text, own
 
 
-FINGERPRINT: Mapping[str, Callable[[Any], object]] = {"UIElement": _element, "Html": _markup}
-DESCRIBE: Mapping[str, Callable[[Any], str]] = {"UIElement": lambda value: type(value).__qualname__}
+_SETS = "calling it runs other cells, which a hit could not repeat; set the state after the block"
+
+
+def _setter(value: Any) -> object:
+    raise Refused(_SETS)
+
+
+def _may_be_called(setter: Any) -> NoReturn:
+    raise CodecError(f"the body has the setter of a state: {_SETS}")
+
+
+#: Functions that tell of the session, by the last part of their name.
+_TELL = frozenset(
+    {"app_meta", "cli_args", "defs", "notebook_dir", "notebook_location", "query_params", "refs", "show_code"}
+)
+#: Of a request, what every connection has anew.
+_OF_A_CONNECTION = ("accept", "cache-", "connection", "content-", "cookie", "marimo-", "pragma", "sec-", "upgrade")
+
+
+def session(uses: Collection[str]) -> Iterator[tuple[str, object]]:
+    """What the session tells to the functions of marimo among ``uses`` (dotted names), as (name, state)."""
+    asked = {use.rpartition(".")[2] for use in uses if use.startswith("marimo.")}
+    if "running_in_notebook" in asked:
+        import marimo
+
+        yield "marimo.running_in_notebook", marimo.running_in_notebook()
+    if asked.isdisjoint(_TELL):
+        return
+    import marimo
+
+    context = _context()
+    if context is None:
+        return
+    if "app_meta" in asked:
+        meta = marimo.app_meta()
+        yield "marimo.app_meta", (meta.mode, meta.theme, _told_by(meta.request))
+    if "cli_args" in asked:
+        yield "marimo.cli_args", context.cli_args.to_dict()
+    if "query_params" in asked:
+        yield "marimo.query_params", context.query_params.to_dict()
+    if asked & {"notebook_dir", "notebook_location"}:
+        yield "marimo.notebook_dir", str(marimo.notebook_dir())
+    if asked & {"defs", "refs", "show_code"}:
+        cell = context.graph.cells.get(context.cell_id)
+        yield "marimo cell", (cell.code, sorted(cell.defs), sorted(cell.refs)) if cell is not None else None
+
+
+def _context() -> Any:
+    try:
+        from marimo._runtime.context.types import safe_get_context
+    except ImportError:  # a private name of marimo, which may go away
+        return None
+    return safe_get_context()
+
+
+def _told_by(request: Any) -> object:
+    if request is None:
+        return None
+    headers = {k: v for k, v in request.headers.items() if not k.lower().startswith(_OF_A_CONNECTION)}
+    query = {k: v for k, v in request.query_params.items() if k not in ("session_id", "access_token", "refresh_token")}
+    path = request.url.get("path") if isinstance(request.url, dict) else None
+    return path, headers, query, request.path_params, request.cookies, request.user, request.meta
+
+
+FINGERPRINT: Mapping[str, Callable[[Any], object]] = {
+    "AppMeta": lambda value: dict(session({"marimo.app_meta"})),
+    "Html": _markup,
+    "SetFunctor": _setter,
+    "State": lambda value: value._value,
+    "UIElement": _element,
+    "_cache_call": lambda value: (value.__wrapped__, value.hash_type, value.pin_modules),
+}
+#: None of them can be put back in place: the page knows nothing of it.
+IN_PLACE = {
+    "AppMeta": FIXED,
+    "Html": DIGEST,
+    "SetFunctor": Layer("state", lambda setter: setter, held=_may_be_called),
+    "State": Layer("value", lambda state: state),
+    "UIElement": DIGEST,
+    "_cache_call": FIXED,
+    "_cache_context": FIXED,
+}
+
+
+def _describe(element: Any) -> str:
+    """The kind, and where it can be no secret the value."""
+    kind, value = type(element).__qualname__, element._value
+    return f"{kind} at {value!r}" if isinstance(value, (bool, int, float)) else kind
+
+
+DESCRIBE: Mapping[str, Callable[[Any], str]] = {"UIElement": _describe}

@@ -15,6 +15,16 @@ def _element(value: Any, collector: Collector) -> Any:
     )
 
 
+def _state(value: Any, collector: Collector) -> Any:
+    raise pickle.PicklingError("a state of the page; nothing would run again when a restored copy is set")
+
+
+def _cached_function(value: Any, collector: Collector) -> Any:
+    raise pickle.PicklingError(
+        "a function that marimo caches holds the notebook's whole namespace; make it in another cell"
+    )
+
+
 def _markup(value: Any, collector: Collector) -> Any:
     if "object-id=" in value.text:
         raise pickle.PicklingError("markup of elements of the page, which the next session numbers anew")
@@ -24,4 +34,8 @@ def _markup(value: Any, collector: Collector) -> Any:
 def reducer(cls: type) -> Reducer | None:
     """The reducer of ``cls``, None for what plain pickle saves well."""
     names = {kind.__qualname__ for kind in cls.__mro__ if kind.__module__.startswith("marimo.")}
+    if names & {"State", "SetFunctor"}:
+        return _state
+    if "_cache_call" in names:
+        return _cached_function
     return _element if "UIElement" in names else _markup if "Html" in names else None

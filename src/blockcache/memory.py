@@ -1,0 +1,87 @@
+"""Entries that this process holds in memory, so that a second call does not read the store."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from blockcache.model import Manifest
+
+#: What an entry takes besides its blobs, about.
+_OVERHEAD_BYTES = 4096
+
+
+class Held(NamedTuple):
+    """One entry in memory.
+
+    Attributes
+    ----------
+    manifest
+        Its record.
+    blobs
+        Its bytes; None where the store has to give them.
+    values, kept
+        What it gives back, as live objects that every hit shares; None where every hit decodes its own.
+    """
+
+    manifest: Manifest
+    blobs: tuple[bytes, ...] | None = None
+    values: Mapping[str, object] | None = None
+    kept: Mapping[str, Any] = {}
+
+    def copies(self) -> list[memoryview]:
+        """The blobs in memory of the caller's own, for values that are decoded from them write to it; or nothing."""
+        return [memoryview(bytearray(blob)) for blob in self.blobs or ()]
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes."""
+        return _OVERHEAD_BYTES + (self.manifest.size_bytes if self.blobs is not None or self.values is not None else 0)
+
+
+class Memory:
+    """Entries by store and key, those that were used last.
+
+    Parameters
+    ----------
+    limit_bytes
+        How much they may take together.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self._entries: OrderedDict[tuple[str, str, bool], dict[str, Held]] = OrderedDict()
+        self._size_bytes = 0
+        self._lock = threading.Lock()
+
+    def held(self, url: str, digest: str, *, share: bool) -> list[Held]:
+        """The entries of one key: those that hits share, where that is asked for, before those as bytes."""
+        found: list[Held] = []
+        with self._lock:
+            for key in ((url, digest, True), (url, digest, False))[not share :]:
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                    found += self._entries[key].values()
+        return found
+
+    def hold(self, url: str, entry: Held, *, share: bool) -> None:
+        """Hold an entry, in the place of one that read the same; forget those that were not used for longest."""
+        key = url, entry.manifest.key.digest, share
+        with self._lock:
+            same_key = self._entries.setdefault(key, {})
+            self._entries.move_to_end(key)
+            before = same_key.pop(entry.manifest.entry_id, None)
+            same_key[entry.manifest.entry_id] = entry
+            self._size_bytes += entry.size_bytes - (before.size_bytes if before is not None else 0)
+            while self._size_bytes > self.limit_bytes and self._entries:
+                _, oldest = self._entries.popitem(last=False)
+                self._size_bytes -= sum(held.size_bytes for held in oldest.values())
+
+    def forget(self, url: str, digest: str) -> None:
+        """Forget the entries of one key: one of them was made again."""
+        with self._lock:
+            for share in (False, True):
+                for held in self._entries.pop((url, digest, share), {}).values():
+                    self._size_bytes -= held.size_bytes
