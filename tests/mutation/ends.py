@@ -87,7 +87,7 @@ def _variables(ending: Any, space: dict[str, Any], folder: str) -> tuple[dict[st
     alive = []
     for name in sorted(space):
         value = space[name]
-        if name in ending._FIRST or isinstance(value, types.ModuleType):
+        if name in (*ending._FIRST, "__warningregistry__") or isinstance(value, types.ModuleType):
             continue
         graph = Graph(folder)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 
 import cells
 import faithful
@@ -57,7 +58,7 @@ def run(folder, text: str) -> Ran:
     ("line", "change", "what"),
     [
         ("b = a", "b = a.copy()", "identity a and b"),
-        ("c = [a]", "c = [a[:]]", "variable c"),
+        ("c = [a]", "c = [a[:]]", "identity a and c"),
         ("a = np.arange(6.0)", "a = np.arange(6.0); a[2] = -0.0", "variable a"),
         ('print("text")', 'print("texts")', "stdout"),
         ('print("text")', 'print("text"); import sys; print("!", file=sys.stderr)', "stderr"),
@@ -95,7 +96,7 @@ def test_a_script_is_cut_the_same_way_each_time_and_runs_the_same_statements():
     for script in sources.documented():
         one, two = (cells.make(script.name, script.text, 1, False, {}, set()) for _ in range(2))
         assert one == two
-        if one and "in_loop" not in one["main.py"] and len(one) == 1:
+        if one and not re.search(r"_in_loop|'f\d", one["main.py"]) and len(one) == 1:
             tree = ast.parse(one["main.py"]).body[1:]
             flat = [n for s in tree for n in (s.body if isinstance(s, ast.With) else [s])]
             assert ast.unparse(ast.Module(flat, [])) == ast.unparse(ast.parse(script.text)), script.name
@@ -108,3 +109,13 @@ def test_nobody_puts_imports_or_showing_into_a_block():
     for text in ("import numpy as np", "from a import b", "plt.show()", "sys.exit(0)", "matplotlib.use('Agg')"):
         assert cells.stays_outside(ast.parse(text).body[0], rng), text
     assert not cells.stays_outside(ast.parse("model.fit(X)").body[0], rng)
+
+
+def test_a_figure_is_drawn_in_one_block():
+    text = "a = f(1)\nb = f(2)\nfig, ax = plt.subplots()\nc = f(a)\nax.plot(b)\nd = f(3)\nplt.show()\nax.plot(d)\ne = f(4)\n"
+    assert cells.figures(ast.parse(text).body) == [0, 0, 2, 0, 2, 0, 2, 2, 0]
+    for seed in range(8):
+        made = cells.make("x", text, seed, False, {}, set())
+        blocks = [ast.unparse(n) for n in ast.parse(made["main.py"]).body if isinstance(n, ast.With)]
+        with_ax = [b for b in blocks if "ax" in b]
+        assert len(with_ax) == 1 and "plot(b)" in with_ax[0] and "plot(d)" not in with_ax[0], blocks
