@@ -101,8 +101,8 @@ _GETTERS = {
 }
 #: The context of a new process, as its ``repr`` without what has been signalled.
 _DECIMAL = (28, "ROUND_HALF_EVEN", -999999, 999999, 1, 0, ["DivisionByZero", "InvalidOperation", "Overflow"])
-_NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-_NUMPY_TEXTS = {
+NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+NUMPY_TEXTS = {
     "edgeitems": 3,
     "threshold": 1000,
     "floatmode": "maxprec",
@@ -306,14 +306,14 @@ def _of_decimal(decimal: Any, text: bool) -> _States:
 
 def _of_numpy(numpy: Any, text: bool) -> _States:
     errors = numpy.geterr()
-    if errors != _NUMPY_ERRORS:
+    if errors != NUMPY_ERRORS:
         yield "numpy.errstate", errors
         if "call" in errors.values() or "log" in errors.values():
             yield "numpy.geterrcall", _named(numpy.geterrcall())
     if text:
         options = numpy.get_printoptions()
-        if options != _NUMPY_TEXTS:
-            changed = {k: v for k, v in options.items() if v != _NUMPY_TEXTS.get(k, v)}
+        if options != NUMPY_TEXTS:
+            changed = {k: v for k, v in options.items() if v != NUMPY_TEXTS.get(k, v)}
             yield "numpy.printoptions", {k: _named(v) if callable(v) else v for k, v in changed.items()}
 
 
@@ -336,7 +336,7 @@ def _of_pandas(config: Any, text: bool) -> _States:
     if len(_pandas_defaults) != len(registered):
         _pandas_defaults.clear()
         _pandas_defaults.update({name: option.defval for name, option in registered.items()})
-    for name, value in _flat(now, ""):
+    for name, value in flat(now, ""):
         if name in _SET_BY_MARIMO and value == _SET_BY_MARIMO[name] and "marimo" in sys.modules:
             continue
         if _pandas_defaults.get(name, value) != value:
@@ -345,10 +345,11 @@ def _of_pandas(config: Any, text: bool) -> _States:
                 yield f"pandas option {name}", _named(value) if callable(value) else value
 
 
-def _flat(options: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def flat(options: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Options of pandas by their whole names."""
     for name, value in options.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 

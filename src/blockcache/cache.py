@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, discovered, generators, outputs
+from blockcache import changes, discovered, generators, outputs, process
 from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -45,6 +45,7 @@ from blockcache.texts import redact, redacted
 GENERATORS = ".generators"
 ANNOTATIONS = ".annotations"
 CHANGES = ".changes"
+PROCESS = ".process"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many earlier entries of a name a miss is compared with, and of how many in the store.
@@ -149,6 +150,7 @@ def lookup(
     if why:
         return Miss(why, nearest=manifest, same_key=True)
     if held is not None and held.values is not None:
+        process.check(held.kept.get(PROCESS, {}))
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
     blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
@@ -161,6 +163,7 @@ def lookup(
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
     changes.check(kept.get(CHANGES, ()))
+    process.check(kept.get(PROCESS, {}))
     if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
         _point(store, block_name, built.key)  # a renamed block is found under its new name too
     if held is None:
@@ -393,10 +396,10 @@ def save(
     patterns: Sequence[str] = (),
     walk: changes.Walk | None = None,
     contents: Iterable[object] = (),
-    made: outputs.Made | None = None,
     prove: Callable[[Any], object] | None = None,
     memory: Memory | None = None,
     share: bool = False,
+    made: outputs.Made | None = None,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 

@@ -28,6 +28,7 @@ from blockcache import (
     inputs,
     key,
     outputs,
+    process,
     report,
     settings,
     unsaved,
@@ -140,6 +141,8 @@ class Passage:
     loaded: frozenset[str] = frozenset()
     began: float = 0.0
     drawn: Mapping[str, str] = field(default_factory=dict)
+    stood: Mapping[str, object] = field(default_factory=dict)
+    settled: process.Changed = field(default_factory=lambda: process.Changed({}))
     recorder: discovered.Recorder | None = None
     heard: capture.Capture | None = None
     walk: changes.Walk | None = None
@@ -405,6 +408,7 @@ class Passage:
         if self.built is None or self.problem or self.missed or self.settings.mode in ("readonly", "frozen"):
             return  # nothing will be saved
         self.drawn = generators.digests()
+        self.stood = process.snapshot()
         try:
             assert self.upstream is not None
             self.walk = changes.Walk(self.block, self.upstream, self.built, self.demands.ignored)
@@ -505,6 +509,7 @@ class Passage:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
         if said.problems:
             raise CodecError("; ".join(said.problems))
+        self.settled = process.changed(self.stood, self.built.uses)
         changed = self._changed(after)
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
@@ -533,6 +538,8 @@ class Passage:
         annotations = self.namespace.annotations(annotated_names(self.block.source))
         if annotations:
             kept[cache.ANNOTATIONS] = annotations
+        if self.settled.made:
+            kept[cache.PROCESS] = self.settled.made
         written = self.block.written
         results = cache.Results(
             {written.get(name, name): value for name, value in values.items()},
@@ -549,7 +556,7 @@ class Passage:
             ),
             kept | said.kept,
             captured=said.clauses,
-            changed=tuple(sorted({change.display for change in changed})),
+            changed=tuple(sorted({*(change.display for change in changed), *self.settled.names})),
             unsaved=tuple(left_out),
             needed=self._needed,
         )
@@ -590,7 +597,7 @@ class Passage:
             self._warn(f"it writes {named}{more}, which a hit does not write again; declare what is needed in outputs=")
 
     def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
-        """What the body changed in place.
+        """What the body changed in place, but for the state of the process.
 
         Raises
         ------
@@ -600,6 +607,7 @@ class Passage:
         assert self.built is not None and self.upstream is not None and self.walk is not None
         found = [*self.walk.changes(self._bound_by_body), *changes.set_on_imports(self.block, after)]
         names, others = key.changed_by_body(self.block, self.upstream, self.demands, self.built, self.loaded)
+        names = [name for name in names if not process.explains(self.settled.explains, name)]
         lost = self.walk.unexplained(names, found) or ([] if found else others)
         if lost:
             raise CodecError(
@@ -712,6 +720,7 @@ class Passage:
         self.namespace.annotate(hit.kept.get(cache.ANNOTATIONS, {}))
         if cache.GENERATORS in hit.kept:
             generators.restore(hit.kept[cache.GENERATORS])
+        process.apply(hit.kept.get(cache.PROCESS, {}))
         capture.replay(hit.kept, self.frame, self.line)
         if self.cell is not None and self.cell.shows:
             cells.hold(self.cell.constant, hit.kept[cells.LAST])
