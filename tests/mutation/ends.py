@@ -42,7 +42,8 @@ def _variables(ending: Any, space: dict[str, Any], folder: str) -> tuple[dict[st
             # Which view of a dict it is cannot be told.
             if type(value) is types.MappingProxyType:
                 return f"mappingproxy {self.text(dict(value))}"
-            if type(value) is types.CodeType:
+            # Which of equal ones it is does not count for what cannot change.
+            if type(value) is types.CodeType or (type(value).__module__ or "").partition(".")[0] == "sympy":
                 return self._line(value)
             return super().text(value)  # type: ignore[no-any-return]
 
