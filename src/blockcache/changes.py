@@ -223,6 +223,11 @@ class Walk:
         """Every upstream object by its number; None for one that is gone."""
         return [_held(node.hold) for node in self._nodes]
 
+    def reaches(self, value: object) -> bool:
+        """Whether it is one of the upstream objects."""
+        number = self._numbers.get(id(value))
+        return number is not None and _held(self._nodes[number].hold) is value
+
     def address(self, number: int) -> Address:
         """The way to the object of a number."""
         steps: list[Step] = []

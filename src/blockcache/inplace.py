@@ -10,7 +10,7 @@ import types
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -138,7 +138,8 @@ def _state(obj: Any) -> tuple[object, tuple[str, ...]]:
     return obj.__getstate__(), tuple(_own(obj))
 
 
-def _put_state(obj: Any, contents: tuple[Any, tuple[str, ...]]) -> None:
+def put_state(obj: Any, contents: tuple[Any, tuple[str, ...]]) -> None:
+    """Put what an object says itself of its state into one that exists."""
     state, names = contents
     own = _own(obj)
     for name in own.keys() - set(names):
@@ -158,8 +159,32 @@ _ATTRIBUTES = Layer(
 )
 
 
-#: Of a library's class that says itself what is saved of it: raw attributes may hold what means nothing elsewhere.
-_STATE = replace(_ATTRIBUTES, name="state", contents=_state, put=_put_state)
+def _as_saved(obj: Any) -> tuple[dict[str, object], dict[str, object]]:
+    """Its attributes, and those of them that its class saves in another form."""
+    own, state = _own(obj), obj.__getstate__()
+    state = state[0] if type(state) is tuple else state
+    if not isinstance(state, dict):
+        return own, {}
+    return own, {name: value for name, value in own.items() if state.get(name) is not value}
+
+
+def _state_parts(obj: Any) -> Iterable[tuple[Step, object]]:
+    own, others = _as_saved(obj)
+    return ((("attribute", name), value) for name, value in list(own.items()) if name not in others)
+
+
+def _state_held(obj: Any) -> list[object]:
+    own, others = _as_saved(obj)
+    inside = [part for value in others.values() if type(value) is dict for part in _pairs(value)]
+    return _pairs(own) + inside
+
+
+def own_state(put: Callable[[Any, Any], None] = put_state) -> Layer:
+    """Of a library's class that says itself what is saved of it: raw attributes may mean nothing in another process."""
+    return Layer("state", _state, _state_parts, _state_held, put)
+
+
+_STATE = own_state()
 
 
 def _slots(cls: type) -> Layer | None:

@@ -54,11 +54,13 @@ def _block_options() -> _Parser:
     add = parser.add_argument
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "X"}
     add("--inputs", help="what else the result depends on: paths, globs, URLs, @sets", **several)
+    add("--outputs", help="files and directories that the body writes, which a hit puts back", **several)
     add("--ignore", help="upstream names and types whose values do not count", **several)
     add("--exclude", help="names that are neither saved nor restored", **several)
     add("--version", metavar="X", help="text that you change to make the entries before unwanted")
     add("--pin", choices=["exact", "minor", "major", "none"], help="how exactly versions of distributions count")
     add("--validate", metavar="{FUNCTION}", help="called with the restored values; false is a miss")
+    add("--capture", help="what is recorded of the body's output", **several)
     add("--ttl", metavar="AGE", help="how old an entry may be: 90s, 2h, 7d")
     modes = ["on", "off", "refresh", "readonly", "frozen", "verify"]
     add("--mode", choices=modes, help="look up and save, or not, or only one of them")
@@ -68,7 +70,6 @@ def _block_options() -> _Parser:
 
 
 _OPTIONS = _block_options()
-_LISTS = ("inputs", "ignore", "exclude")
 
 
 def _auto_options() -> _Parser:

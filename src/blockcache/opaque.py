@@ -10,6 +10,7 @@ import types
 from typing import Any
 
 from blockcache.errors import FingerprintError
+from blockcache.fingerprint.registry import rule_in
 from blockcache.fingerprint.values import fingerprint
 
 _unknown = itertools.count()
@@ -137,6 +138,11 @@ def _state(value: object, depth: int, met: set[int]) -> str | None:
         return _never_again()
     if hasattr(value, "locked") and callable(value.locked):
         return f"{value.locked()}"
+    for base in type(value).__mro__:
+        probe = rule_in(base, "PROBE")
+        if probe is not None:
+            found: str = probe(value)
+            return found
     return _state_of_parts(value, depth, met)
 
 

@@ -507,8 +507,10 @@ class Passage:
         assert self.built is not None and self.upstream is not None
         if recorded.conflicts:
             raise CodecError(f"{'; '.join(recorded.conflicts)}: a hit could not repeat that")
-        if said.problems:
-            raise CodecError("; ".join(said.problems))
+        assert self.walk is not None
+        problems = [*said.problems, *(why for why, figure in said.drawn.items() if not self.walk.reaches(figure))]
+        if problems:
+            raise CodecError("; ".join(problems))
         self.settled = process.changed(self.stood, self.built.uses)
         changed = self._changed(after)
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):

@@ -25,7 +25,7 @@ _FIRST = {"__name__", "__doc__", "__package__", "__spec__", "__loader__", "__bui
 # What a class has by itself, and where it stands.
 _OF_CLASSES = {
     *("__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "_abc_impl", "__firstlineno__"),
-    *("__slotnames__", "__annotate__", "__annotations_cache__", "__annotate_func__"),
+    *("__slotnames__", "__static_attributes__", "__annotate__", "__annotations_cache__", "__annotate_func__"),
 }
 _ADDRESS = re.compile(r"\b0x[0-9a-f]+")
 

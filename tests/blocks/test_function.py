@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,20 @@ def test_wrong_arguments_raise_what_the_function_raises(project: Project) -> Non
     lines = run(project, body)
     assert lines[0] == "f() missing 1 required positional argument: 'a'"
     assert len(lines) == 4
+
+
+def test_the_example_of_the_readme(project: Project) -> None:
+    """What its comments say is so."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    example = next(part.partition("```")[0] for part in text.split("```python\n") if "cached_function" in part)
+    lines = [line.partition("#")[0].strip() for line in example.splitlines()]
+    shown = [f"print({line})" if line.startswith("summary") else line for line in lines]
+    project.write(main="\n".join(s if s != line else raw for s, line, raw in zip(shown, lines, example.splitlines())))
+    ran = project.run()
+    first, second, third, fourth, entries, last = ran.stdout.splitlines()
+    assert first == second == fourth == "{'mean': 2.33, 'count': 3}"
+    assert (third, last) == ("False", "False") and entries.count("Manifest(") == 1
+    assert ran.outcomes == ["miss", "hit", "miss"]
 
 
 # -- kinds of functions ------------------------------------------------------------------------

@@ -240,6 +240,15 @@ async def main():
         await asyncio.gather(chatter(1), chatter(2))
 asyncio.run(main())
 """,
+    "random draws": """
+import random
+import numpy as np
+random.seed(1)
+np.random.seed(2)
+with cached_block("w"):
+    print(random.random(), np.random.rand())
+print(random.random(), np.random.rand())
+""",
     "a context from before": """
 import contextvars
 context = contextvars.Context()
@@ -511,3 +520,34 @@ with cached_block("looks"):
     again = project.run()
     assert again.outcomes == ["miss", "hit"]
     assert "figure 5" in again.events[0]["problem"]
+
+
+def test_torch_draws_on(project: Project) -> None:
+    """After a hit torch draws what it draws after a run."""
+    pytest.importorskip("torch")
+    text = """
+import torch
+torch.manual_seed(3)
+with cached_block("w"):
+    x = torch.randn(3)
+print(x, torch.randn(2))
+"""
+    three_ways(project, text)
+
+
+def test_tqdm_ends_as_it_ended(project: Project) -> None:
+    """One line of a bar that stays, nothing to be seen of one that goes."""
+    pytest.importorskip("tqdm")
+    text = """
+from tqdm import tqdm
+with cached_block("w"):
+    for n in tqdm(range(50), desc="stays", mininterval=0):
+        pass
+    for n in tqdm(range(50), desc="goes", mininterval=0, leave=False):
+        pass
+"""
+    project.write(main=HEAD + text)
+    project.run()
+    warm = project.run()
+    assert warm.outcomes == ["hit"]
+    assert warm.stderr.count("stays") == 1 and "50/50" in warm.stderr and "goes" not in warm.stderr

@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
 from blockcache.capture import descriptors, displays, streams, warned
@@ -45,6 +45,8 @@ class Captured(NamedTuple):
         What was recorded beside the usual.
     problems
         Why a hit could not say it again; such a run is not saved.
+    drawn
+        Figures from before that the body drew on, by why a hit could not if nothing leads to them.
     """
 
     events: tuple[Event, ...] = ()
@@ -53,6 +55,7 @@ class Captured(NamedTuple):
     problems: tuple[str, ...] = ()
     figures: dict[str, Any] | None = None
     what: tuple[str, ...] = ()
+    drawn: Mapping[str, object] = MappingProxyType({})
 
     @property
     def kept(self) -> dict[str, object]:
@@ -114,16 +117,16 @@ class Capture:
                 problems.append(f"it replaces sys.{name}, which a hit could not repeat")
         events = displays.finished(recording.events(), problems.append)
         clauses = list(_clauses(events))
-        figures = None
+        figures, drawn = None, {}
         if (watch := self._figures or _watch_figures(from_nothing=True)) is not None:
-            figures = watch.result(problems.append)
+            figures, drawn = watch.result(), watch.drawn()
         if figures is not None:
             clauses.append(f"pyplot's figures {', '.join(map(str, figures['order'])) or 'closed'}")
         if recording.cut:
             clauses.append(f"cut at {self._limit_bytes:,} bytes")
             recording.clauses[f"prints more than {self._limit_bytes:,} bytes, and the rest is not kept"] = None
         said = tuple(events), tuple(clauses), tuple(recording.clauses), tuple(problems)
-        return Captured(*said, figures, tuple(self._what))
+        return Captured(*said, figures, tuple(self._what), drawn)
 
     def _leave(self) -> None:
         if self._descriptors is not None:

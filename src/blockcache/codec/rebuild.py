@@ -199,12 +199,6 @@ def _scratch(content: bytes) -> int:
     return handle
 
 
-def match_again(pattern: re.Pattern[Any], method: str, text: Any, start: int, end: int) -> re.Match[Any] | None:
-    """What one of a pattern's methods finds in a text."""
-    found: re.Match[Any] | None = getattr(pattern, method)(text, start, end)
-    return found
-
-
 _unheard = threading.local()
 _hooks_lock = threading.RLock()
 
@@ -297,3 +291,9 @@ def set_exception(error: BaseException, state: tuple[Any, BaseException | None, 
     if own is not None:
         error.__setstate__(own)
     error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
+
+
+def match_again(pattern: re.Pattern[Any], method: str, text: Any, start: int, end: int) -> re.Match[Any] | None:
+    """What one of a pattern's methods finds in a text."""
+    found: re.Match[Any] | None = getattr(pattern, method)(text, start, end)
+    return found

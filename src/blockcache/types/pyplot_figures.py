@@ -15,7 +15,7 @@ class Watch:
     def __init__(self, from_nothing: bool) -> None:
         managers = {} if from_nothing else Gcf.figs
         self._before = {number: manager.canvas.figure for number, manager in managers.items()}
-        self._drawn: dict[int, None] = {}
+        self._drawn: dict[int, Any] = {}
         self._callbacks: list[tuple[Any, Callable[..., None], Any]] = []
         for number, figure in self._before.items():
             self._watch(number, figure)
@@ -24,7 +24,7 @@ class Watch:
         before = figure.stale_callback
 
         def noticed(artist: Any, stale: bool) -> None:
-            self._drawn[number] = None
+            self._drawn[number] = figure
             if before is not None:
                 before(artist, stale)
 
@@ -38,12 +38,17 @@ class Watch:
                 figure.stale_callback = before
         self._callbacks = []
 
-    def result(self, problem: Callable[[str], object]) -> dict[str, Any] | None:
-        """What :func:`restore` needs, or None; ``problem`` is told what cannot be repeated."""
+    def drawn(self) -> dict[str, object]:
+        """Figures from before that the body drew on, by what is to be said where a hit could not draw on them."""
+        return {
+            f"it draws on figure {number}, which was there before; make the figure in the block": figure
+            for number, figure in self._drawn.items()
+            if number in Gcf.figs and Gcf.figs[number].canvas.figure is figure
+        }
+
+    def result(self) -> dict[str, Any] | None:
+        """What :func:`restore` needs, or None."""
         now = {number: manager.canvas.figure for number, manager in Gcf.figs.items()}
-        for number in self._drawn:
-            if number in now and now[number] is self._before.get(number):
-                problem(f"it draws on figure {number}, which was there before; make the figure in the block")
         if list(now.items()) == list(self._before.items()):
             return None
         made = [(number, figure) for number, figure in now.items() if self._before.get(number) is not figure]
