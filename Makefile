@@ -21,7 +21,7 @@ DEMO := .venv-demo/.demo-$(VERSION)
 BARE := .venv-bare/.bare-$(VERSION)
 ARGS ?=
 
-.PHONY: demo test test-all lint types bench mutation check clean
+.PHONY: demo test test-all lint types bench mutation faithful check clean
 
 demo: $(DEMO)
 	.venv-demo/bin/blockcache demo $(ARGS)
@@ -71,6 +71,11 @@ bench: $(DEV)
 mutation: $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[mutation]"
 	$(BIN)/python tests/mutation/harness.py --seed 1 --edits 500 --cosmetic 500 --scripts 40 --jobs 2 $(ARGS)
+
+# 130 public example scripts plain, cold and warm; pip fetches them (it builds scikit-learn to do so: minutes, once), then half an hour.
+faithful: $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[mutation]"
+	$(BIN)/python tests/mutation/faithful.py --scripts 130 --jobs 2 $(ARGS)
 
 check: lint types test
 

@@ -6,7 +6,7 @@ import ast
 import random
 import re
 
-from wrapping import can_be_in_block, flatten, is_doc, roots, split
+from wrapping import PLOTS, can_be_in_block, flatten, is_doc, roots, split
 
 SEEDS = "import random as _random\n_random.seed(7)\n"
 NUMPY_SEEDS = "import numpy as _numpy\n_numpy.random.seed(7)\n"
@@ -21,6 +21,29 @@ def stays_outside(node: ast.stmt, rng: random.Random) -> bool:
     if isinstance(node, ast.Expr):
         return bool(re.match(r"(\w+\.)*show\(|sys\.exit|exit\(|quit\(|(\w+\.)*use\(", ast.unparse(node)))
     return "__name__" in roots(node) or "sys.exit" in ast.unparse(node)
+
+
+OPENS = re.compile(r"\b(figure|subplots|subplot_mosaic|clf|close)\(|\.from_\w+\(|\bplot_\w+\(")
+
+
+def figures(body: list[ast.stmt]) -> list[int]:
+    """For each statement the number of the figure that it draws on; 0 for those that draw on none.
+
+    A block must have the whole of a figure: what it draws on one that was there before cannot be kept apart.
+    """
+    tainted, found, figure = set(PLOTS), [], 1
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
+            if roots(node) & tainted and hasattr(node, "name"):
+                tainted.add(node.name)
+            found.append(0)
+        elif roots(node) & tainted:
+            tainted |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            figure += bool(OPENS.search(ast.unparse(node)))
+            found.append(figure)
+        else:
+            found.append(0)
+    return found
 
 
 def block(name: str, body: list[ast.stmt], outputs: dict[str, list[str]]) -> ast.stmt:
@@ -48,6 +71,7 @@ class Cutter:
     def wrap(self, body: list[ast.stmt], prefix: str) -> list[ast.stmt]:
         """Two to five blocks of consecutive statements."""
         outside = [is_doc(n) or stays_outside(n, self.rng) for n in body]
+        drawn = figures(body)
         ready = outside.count(False)
         size = max(1, -(-ready // self.rng.randint(2, 5)))
         found: list[ast.stmt] = []
@@ -62,18 +86,28 @@ class Cutter:
                     found.extend(self.named(prefix, list(cell)))
                 cell.clear()
 
-        for node, out in zip(body, outside, strict=True):
-            if out:
+        begun: set[int] = set()
+        """Figures that an earlier cell, or a statement outside of all cells, has drawn on."""
+        mine: set[int] = set()
+        for k, (node, out) in enumerate(zip(body, outside, strict=True)):
+            if out or drawn[k] in begun:
                 close()
                 found.append(node)
-            elif self._is_loop(node) and self.rng.random() < 0.2:
+                begun |= mine | {drawn[k]} - {0}
+                mine = set()
+            elif self._is_loop(node) and not drawn[k] and self.rng.random() < 0.2:
                 close()
+                begun |= mine
+                mine = set()
                 node.body = self.named(prefix + "_in_loop", node.body)  # type: ignore[attr-defined]
                 found.append(node)
             else:
                 cell.append(node)
-                if len(cell) >= size:
+                mine |= {drawn[k]} - {0}
+                if len(cell) >= size and not mine & set(drawn[k + 1 :]):
                     close()
+                    begun |= mine
+                    mine = set()
         close()
         return found
 

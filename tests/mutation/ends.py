@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import hashlib
 import importlib.util
 import itertools
@@ -10,12 +12,14 @@ import re
 import sys
 import types
 import warnings
+import zlib
 from typing import Any
 
+_OURS = ("PYTHONPATH", "PYTHONHASHSEED")
 MOST_LINES = 20_000
 """Objects that are looked at behind one variable."""
-SHOWN = 30_000
-"""Characters of a variable's text that are kept for a diff."""
+SHOWN = 4_000_000
+"""Bytes of a variable's text that are kept for a diff."""
 
 
 def describe(space: dict[str, Any], folder: str, ending_path: str) -> dict[str, Any]:
@@ -34,6 +38,15 @@ def describe(space: dict[str, Any], folder: str, ending_path: str) -> dict[str, 
 
 def _variables(ending: Any, space: dict[str, Any], folder: str) -> tuple[dict[str, list[str]], dict[str, str]]:
     class Graph(ending._Graph):
+        def text(self, value: Any) -> str:
+            # Which view of a dict it is cannot be told.
+            if type(value) is types.MappingProxyType:
+                return f"mappingproxy {self.text(dict(value))}"
+            # Which of equal ones it is does not count for what cannot change.
+            if type(value) is types.CodeType or (type(value).__module__ or "").partition(".")[0] == "sympy":
+                return self._line(value)
+            return super().text(value)  # type: ignore[no-any-return]
+
         def _line(self, value: Any) -> str:
             if len(self.lines) > MOST_LINES:
                 raise TooMuch
@@ -43,7 +56,31 @@ def _variables(ending: Any, space: dict[str, Any], folder: str) -> tuple[dict[st
                 return f"{kind.__qualname__} {value}"
             if kind.__module__ in ("_io", "_thread", "threading", "logging", "weakref", "_weakref"):
                 return kind.__qualname__  # nothing that has a content of its own
+            if kind is functools.partial:
+                # Looking at its attributes makes an empty dict of them.
+                return f"partial {[self.text(p) for p in (value.func, value.args, value.keywords, vars(value))]}"
+            if (
+                isinstance(value, dict | list)
+                and kind.__reduce__ is not object.__reduce__
+                and not kind.__module__.startswith("collections")
+            ):
+                return f"{kind.__qualname__} {self._reduced(value)}"  # its class says what counts
             return super()._line(value)  # type: ignore[no-any-return]
+
+        def _function(self, value: Any) -> str:
+            # Which dict holds its annotations is no matter: a wrapper shares that of what it wraps.
+            kept = value.__annotations__
+            value.__annotations__ = dict(kept)
+            try:
+                return super()._function(value)  # type: ignore[no-any-return]
+            finally:
+                value.__annotations__ = kept
+
+        def _array(self, np: Any, value: Any) -> str:
+            # Strides along an axis of one element say nothing.
+            kept = super()._array(np, value)
+            strides = tuple(s if n > 1 else 0 for n, s in zip(value.shape, value.strides, strict=True))
+            return kept.replace(str(value.strides), str(strides), 1)  # type: ignore[no-any-return]
 
     names: dict[str, list[str]] = {}
     numbers: dict[str, dict[int, int]] = {}
@@ -51,7 +88,7 @@ def _variables(ending: Any, space: dict[str, Any], folder: str) -> tuple[dict[st
     alive = []
     for name in sorted(space):
         value = space[name]
-        if name in ending._FIRST or isinstance(value, types.ModuleType):
+        if name in (*ending._FIRST, "__warningregistry__") or isinstance(value, types.ModuleType):
             continue
         graph = Graph(folder)
         try:
@@ -63,7 +100,8 @@ def _variables(ending: Any, space: dict[str, Any], folder: str) -> tuple[dict[st
         except RecursionError:
             lines = ["too deep to look at"]
         whole = "\n".join(lines)
-        names[name] = [hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest(), whole[:SHOWN]]
+        octets = whole.encode("utf-8", "surrogatepass")
+        names[name] = [hashlib.sha256(octets).hexdigest(), base64.b85encode(zlib.compress(octets[:SHOWN], 1)).decode()]
         arrays += [(name, number, array) for number, array in graph.arrays]
         alive.append(graph)
     return names, _same(numbers, arrays)
@@ -122,8 +160,8 @@ def _state() -> dict[str, str]:
     """State of the process that the next line could notice."""
     found = {
         "cwd": os.getcwd(),
-        "sys.path": repr(sys.path),
-        "os.environ": repr(sorted(os.environ.items())),
+        "sys.path": repr([p for p in sys.path if p not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
+        "os.environ": repr(sorted(item for item in os.environ.items() if item[0] not in _OURS)),
         "recursion limit": str(sys.getrecursionlimit()),
         "warning filters": repr([f for f in warnings.filters if "CacheWarning" not in str(f)]),
     }

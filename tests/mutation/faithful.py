@@ -35,11 +35,23 @@ from pathlib import Path
 import cells
 import sources
 from forks import Forks
-from runs import Difference, Mask, Ran, Scene, differences, environment
+from runs import HERE, Difference, Mask, Ran, Scene, differences, environment
 
 MOST_PASSAGES = 30
 SEEDS = (1, 2)
 """Two hash seeds: an entry of one process must hit in another."""
+
+
+# Scripts that are known to differ, or blocks that cannot hit, and why: nothing that blockcache could do about it.
+EXCEPTIONS = {
+    "simpy/": "the state of a simulation is in generators, which cannot be saved",
+    "pyparsing/cuneiform_python": "a block that calls exec has no key: what it reads cannot be known",
+}
+
+
+def exception(script: str) -> str:
+    """Why a script's blocks need not hit; empty where they must."""
+    return next((why for start, why in EXCEPTIONS.items() if script.startswith(start)), "")
 
 
 @dataclass
@@ -75,17 +87,18 @@ class Result:
 
 
 class Crew:
-    """Servers of forks: for each worker, package and hash seed one, started when it is needed."""
+    """Servers of forks: for each package and hash seed one, started when it is needed and shared by all workers."""
 
     def __init__(self, modules: dict[str, set[str]]) -> None:
         self.modules = modules
-        self.open: dict[tuple[int, str, int], Forks] = {}
+        self.open: dict[tuple[str, int], Forks] = {}
+        self.lock = threading.Lock()
 
     def server(self, package: str, seed: int) -> Forks:
-        key = threading.get_ident(), package, seed
-        if key not in self.open:
-            self.open[key] = Forks(self.modules[package], environment(seed))
-        return self.open[key]
+        with self.lock:
+            if (package, seed) not in self.open:
+                self.open[package, seed] = Forks(self.modules[package], environment(seed))
+            return self.open[package, seed]
 
     def close(self) -> None:
         for server in self.open.values():
@@ -165,46 +178,42 @@ class Script:
     def _steady(self) -> tuple[Ran, Mask, tuple[int, int]] | None:
         """The plain run, what is not the same in two of them, and the hash seeds to use."""
         limit_s = self.options.limit
-        for self.seeded in (False, True):
-            scene = self.scene()
-            if scene is None:
-                self._skip("nothing that a block can hold")
+        text = self.script.text
+        # What nobody seeds is another each time, and could not be compared.
+        self.seeded = bool(re.search(r"random|sklearn|imblearn", text)) and "seed(" not in text
+        scene = self.scene()
+        if scene is None:
+            self._skip("nothing that a block can hold")
+            return None
+        one, two = (self._plain(scene, seed, limit_s, 0) for seed in SEEDS)
+        if one is None or two is None:
+            self._skip(f"takes more than {limit_s:.0f} s, or dies")
+            return None
+        if one.found["status", ""] != "0":
+            self._skip(f"fails by itself: {one.error}")
+            return None
+        # A function that is called again and again does little each time: nobody would cache that.
+        if often := {name for name, times in one.entered.items() if times > MOST_PASSAGES}:
+            self.without |= often
+            return self._steady()
+        self.outputs = one.writes if self.options.outputs else {}
+        mask = Mask.of(one, two)
+        if any(what[0] != "draws" for what in mask.everything):
+            # Some depend on the order of sets: one hash seed for all runs, then.
+            third = self._plain(scene, SEEDS[1], limit_s, 1)
+            if third is None:
+                self._skip("dies now and then")
                 return None
-            one, two = (self._plain(scene, seed, limit_s, 0) for seed in SEEDS)
-            if one is None or two is None:
-                self._skip(f"takes more than {limit_s:.0f} s, or dies")
-                return None
-            if one.found["status", ""] != "0":
-                self._skip(f"fails by itself: {one.error}")
-                return None
-            self.outputs = one.writes if self.options.outputs else {}
-            # A function that is called again and again does little each time: nobody would cache that.
-            if often := {name for name, times in one.entered.items() if times > MOST_PASSAGES}:
-                self.without |= often
-                return self._steady()
-            seed_of = SEEDS
-            mask = Mask.of(one, two)
-            if mask:
-                # Some depend on the order of sets: one hash seed for all runs, then.
-                third = self._plain(scene, SEEDS[1], limit_s, 1)
-                if third is None:
-                    self._skip("dies now and then")
-                    return None
-                other = Mask.of(two, third)
-                if len(other.clauses()) < len(mask.clauses()):
-                    one, mask, seed_of = two, other, (SEEDS[1], SEEDS[1])
-            moved = any(what[0] in ("variable", "stdout", "figure", "draws") for what in mask.left_out)
-            if not moved or self.seeded or not re.search(r"random|sklearn|imblearn", self.script.text):
-                return one, mask, seed_of
-        return one, mask, seed_of
+            other = Mask.of(two, third)
+            if len(other.everything) < len(mask.everything):
+                return two, other, (SEEDS[1], SEEDS[1])
+        return one, mask, SEEDS
 
     def _plain(self, scene: Scene, seed: int, limit_s: float, number: int) -> Ran | None:
         """A plain run; from the work folder where it was made already, since nothing of blockcache is in it."""
-        state = hashlib.sha256(repr(sorted(scene.files.items())).encode())
-        for path in sorted(Path(__file__).parent.glob("*.py")):
-            if path.name in ("ends.py", "runs.py"):
-                state.update(path.read_bytes())
-        state.update(str(self.options.fresh).encode())
+        state = hashlib.sha256(repr((sorted(scene.files.items()), self.options.fresh)).encode())
+        for name in ("ends.py", "runs.py", "observer/watch.py", "../blocks/ending.py"):
+            state.update((HERE / name).read_bytes())
         kept = self.folder / f"plain-{state.hexdigest()[:16]}-{seed}-{number}.pickle"
         if kept.exists():
             return pickle.loads(kept.read_bytes())
@@ -261,12 +270,16 @@ def table(results: list[Result], versions: dict[str, str], took_s: float) -> str
     ]
     why = Counter(reason(text) for r in fit for text in r.unsaved.values())
     skipped = Counter(re.sub(r"[:'\"].*", "", r.skipped)[:60] for r in results if r.skipped)
+    must = [r for r in fit if not exception(r.script)]
     refused = sum(len(r.refused) for r in fit)
     lines += [
         "",
         f"warm hits: {hits} of {blocks} blocks ({hits / max(1, blocks):.1%}); saved {saved}; "
         f"refused before the body, by design, and left out: {refused}",
         f"faithful: {sum(r.faithful for r in fit)} of {len(fit)}",
+        f"without the exceptions: {sum(r.hits for r in must)} of {sum(r.blocks for r in must)} blocks "
+        f"({sum(r.hits for r in must) / max(1, sum(r.blocks for r in must)):.1%})",
+        *[f"exception: {start}*: {why}" for start, why in EXCEPTIONS.items()],
         "blocks that did not hit:",
         *[f"  {n:4}  {text}" for text, n in why.most_common()],
         "not fit: " + ", ".join(f"{k} ({n})" for k, n in skipped.most_common()),
@@ -292,6 +305,9 @@ def options_from(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=float, default=4.0, help="processor seconds that a plain run may take")
     parser.add_argument("--only", default="", help="scripts whose name contains one of these texts (a comma between)")
+    parser.add_argument(
+        "--packages", default="", help="only these (a comma between); `docs` are examples in docstrings"
+    )
     parser.add_argument("--folder", action="append", default=[], help="NAME=PATH: the scripts of a folder as well")
     parser.add_argument("--report", type=Path, help="file for what each script came to, in full")
     parser.add_argument(
@@ -319,7 +335,11 @@ def run(options: argparse.Namespace) -> tuple[list[Result], str]:
     start = time.monotonic()
     versions: dict[str, str] = {}
     waiting: dict[str, list[sources.Script]] = {}
-    for package in (*sources.PACKAGES, *sources.MORE_PACKAGES):
+    chosen = options.packages.split(",") if options.packages else [*sources.PACKAGES, *sources.MORE_PACKAGES, "docs"]
+    for package in chosen:
+        if package == "docs":
+            waiting[package] = sources.documented()
+            continue
         waiting[package] = sources.scripts(package, options.cache, clocks=True)
         versions |= {s.package: s.version for s in waiting[package][:1]}
     for text in options.folder:
@@ -388,12 +408,13 @@ def _modules(queue: list[sources.Script]) -> dict[str, set[str]]:
 
 
 def main() -> int:
-    """Print the table; exit 1 when a script is not faithful or less than 99 % of the blocks hit."""
+    """Print the table; exit 1 when a script is not faithful, or less than 99 % of the blocks hit that are no exceptions."""
     warnings.simplefilter("ignore")  # the scripts' own, of their syntax
     results, text = run(options_from())
     print(text)
     fit = [r for r in results if not r.skipped]
-    return int(not all(r.faithful for r in fit) or sum(r.hits for r in fit) < 0.99 * sum(r.blocks for r in fit))
+    must = [r for r in fit if not exception(r.script)]
+    return int(not all(r.faithful for r in fit) or sum(r.hits for r in must) < 0.99 * sum(r.blocks for r in must))
 
 
 if __name__ == "__main__":

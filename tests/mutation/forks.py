@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,9 +20,10 @@ space["serve"]({1!r})
 
 
 class Forks:
-    """One such interpreter; :meth:`run` waits for the program."""
+    """One such interpreter, which runs one program at a time."""
 
     def __init__(self, modules: Iterable[str], environment: dict[str, str]) -> None:
+        self.lock = threading.Lock()
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", _START.format(__file__, sorted(modules))],
             stdin=subprocess.PIPE,
@@ -34,9 +36,10 @@ class Forks:
         """Exit status of ``main.py`` in ``folder``; None when it took too long."""
         assert self.process.stdin is not None and self.process.stdout is not None
         job = {"folder": folder, "env": env, "out": out, "err": err, "limit_s": limit_s}
-        self.process.stdin.write(json.dumps(job).encode() + b"\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+        with self.lock:
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError("the server of forks ended")
         return json.loads(answer)  # type: ignore[no-any-return]
@@ -63,8 +66,9 @@ def serve(modules: list[str]) -> None:
             continue
     mine = [name for name in sys.modules if name.partition(".")[0] == "blockcache"]
     warnings.resetwarnings()
-    for kind in ("Deprecation", "PendingDeprecation", "Import", "Resource"):  # as an interpreter starts
-        warnings.simplefilter("ignore", getattr(__builtins__, f"{kind}Warning", None) or _warning(f"{kind}Warning"))
+    # As an interpreter starts, see Python/_warnings.c.
+    for kind in (ResourceWarning, ImportWarning, PendingDeprecationWarning, DeprecationWarning):
+        warnings.simplefilter("ignore", kind)
     warnings.filterwarnings("default", category=DeprecationWarning, module="__main__")
     for line in sys.stdin.buffer:
         job = json.loads(line)
@@ -81,12 +85,6 @@ def serve(modules: list[str]) -> None:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
         os.write(1, json.dumps(os.waitstatus_to_exitcode(status) if done else None).encode() + b"\n")
-
-
-def _warning(name: str) -> type[Warning]:
-    import builtins
-
-    return getattr(builtins, name)  # type: ignore[no-any-return]
 
 
 def _become(job: dict[str, Any], path: list[str], mine: list[str]) -> None:
@@ -108,6 +106,8 @@ def _become(job: dict[str, Any], path: list[str], mine: list[str]) -> None:
     sys.argv = ["main.py"]
     sys.path[:] = [job["folder"], *path]
     sys.dont_write_bytecode = True
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # what all children have inherited
     with open(os.path.join(path_of_observer(path), "watch.py")) as watcher:
         space: dict[str, Any] = {"__name__": "watch"}
         exec(compile(watcher.read(), "<frozen watch>", "exec"), space)

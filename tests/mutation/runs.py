@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
 import json
@@ -10,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,8 @@ class Ran:
     """What one run came to: texts by part and name, for example ``("variable", "x")``."""
 
     found: dict[tuple[str, str], str]
-    shown: dict[tuple[str, str], str]
+    shown: dict[tuple[str, str], str | bytes]
+    """For people: variables in full, as compressed text."""
     events: list[dict[str, Any]]
     cpu_s: float
     writes: dict[str, list[str]]
@@ -144,14 +147,15 @@ class Scene:
 
     def _ran(self, left: dict[str, Any], status: int, texts: list[str], events: list[dict[str, Any]]) -> Ran:
         found = {("status", ""): str(status), ("stdout", ""): texts[0], ("stderr", ""): OWN.sub("", texts[1])}
-        shown = dict(found)
-        for name, (digest, text) in left["names"].items():
-            found["variable", name], shown["variable", name] = digest, text
+        shown: dict[tuple[str, str], str | bytes] = dict(found)
+        for name, (digest, packed) in left["names"].items():
+            found["variable", name] = digest
+            shown["variable", name] = base64.b85decode(packed)
         for part, key in (("identity", "same"), ("figure", "figures"), ("draws", "draws"), ("state", "state")):
             found |= {(part, name): text for name, text in left[key].items()}
         for path in sorted(self.project.rglob("*")):
             inside = path.relative_to(self.project)
-            if inside.parts[0] not in (*KEPT, "__pycache__"):
+            if inside.parts[0] not in (*KEPT, "__pycache__", "main.py"):
                 content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "directory"
                 found["file", str(inside)] = f"{path.stat().st_mode:o} {content}"
         return Ran(found, found | shown, events, left["cpu_s"], left["writes"], left["entered"], texts[1])
@@ -184,8 +188,13 @@ class Mask:
             mask.left_out.add(what)
         return mask
 
+    @property
+    def everything(self) -> set[tuple[str, str]]:
+        """All that is not compared, or not in full."""
+        return self.left_out | self.lines.keys() | self.numbers
+
     def __bool__(self) -> bool:
-        return bool(self.left_out or self.lines or self.numbers)
+        return bool(self.everything)
 
     def clauses(self) -> list[str]:
         """What is not compared, for people."""
@@ -217,14 +226,25 @@ def differences(plain: Ran, cached: Ran, mask: Mask) -> list[Difference]:
             continue
         if a is not None and b is not None and mask.apply(what, a) == mask.apply(what, b):
             continue
-        was, now = (mask.apply(what, run.shown.get(what, "")) for run in (plain, cached))
-        lines = list(difflib.unified_diff(_pieces(was), _pieces(now), "plain", "cached", n=1, lineterm=""))[2:40]
-        text = "\n".join(line[:300] for line in lines)
+        was, now = (mask.apply(what, _text(run.shown.get(what, ""))) for run in (plain, cached))
+        text = _first_difference(was, now)
         if a is None or b is None:
             text = f"missing in {'plain' if a is None else 'cached'}\n{text}"
         found.append(Difference(*what, text))
     return found
 
 
-def _pieces(text: str) -> list[str]:
-    return [line[k : k + 200] for line in text.splitlines() for k in range(0, max(1, len(line)), 200)][:3000]
+def _text(shown: str | bytes) -> str:
+    return shown if isinstance(shown, str) else zlib.decompress(shown).decode("utf-8", "replace")
+
+
+def _first_difference(was: str, now: str) -> str:
+    """A diff of a few lines, from the first that differ on."""
+    one, two = was.splitlines(), now.splitlines()
+    same = next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    one, two = ([line[:2000] for line in lines[max(0, same - 1) : same + 40]] for lines in (one, two))
+    first = [lines[bool(same)] if len(lines) > bool(same) else "" for lines in (one, two)]
+    at = next((k for k, (a, b) in enumerate(zip(*first, strict=False)) if a != b), 0)
+    cut = max(0, at - 100)  # of long lines, the part that differs
+    lines = difflib.unified_diff(one, two, "plain", "cached", n=1, lineterm="")
+    return "\n".join(line[:1] + line[1:][cut if len(line) > 300 else 0 :][:300] for line in list(lines)[2:24])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib.metadata
+import pydoc
 import subprocess
 import sys
 import tarfile
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +29,39 @@ MORE_PACKAGES = {
     "simpy": ("docs/examples/code/*.py",),
     "mpmath": ("demo/*.py",),
 }
+# What has examples in its docstring: a session that is a script, once its results are printed. Packages of the extra `dev`.
+DOCUMENTED = (
+    *("networkx.pagerank", "networkx.shortest_path", "networkx.spring_layout", "networkx.minimum_spanning_tree"),
+    *("networkx.community.louvain_communities", "networkx.maximum_flow", "networkx.DiGraph", "networkx.relabel_nodes"),
+    *("networkx.betweenness_centrality", "networkx.astar_path", "networkx.Graph", "networkx.MultiDiGraph"),
+    *("scipy.optimize.curve_fit", "scipy.optimize.minimize", "scipy.optimize.linprog", "scipy.optimize.root"),
+    *("scipy.integrate.solve_ivp", "scipy.integrate.quad", "scipy.interpolate.CubicSpline", "scipy.signal.find_peaks"),
+    *("scipy.stats.linregress", "scipy.stats.gaussian_kde", "scipy.stats.ttest_ind", "scipy.signal.butter"),
+    *("scipy.cluster.hierarchy.linkage", "scipy.spatial.KDTree", "scipy.spatial.ConvexHull", "scipy.linalg.svd"),
+    *("scipy.sparse.csr_matrix", "scipy.ndimage.label", "scipy.fft.fft", "scipy.interpolate.interp1d"),
+    *(
+        "sklearn.linear_model.LinearRegression",
+        "sklearn.svm.SVC",
+        "sklearn.pipeline.Pipeline",
+        "sklearn.cluster.KMeans",
+    ),
+    *("sklearn.ensemble.RandomForestClassifier", "sklearn.decomposition.PCA", "sklearn.model_selection.GridSearchCV"),
+    *("sklearn.preprocessing.StandardScaler", "sklearn.compose.ColumnTransformer", "sklearn.model_selection.KFold"),
+    *("sklearn.feature_extraction.text.TfidfVectorizer", "sklearn.gaussian_process.GaussianProcessRegressor"),
+    *("sklearn.neighbors.KNeighborsClassifier", "sklearn.tree.DecisionTreeClassifier", "sklearn.impute.KNNImputer"),
+    *(
+        "sklearn.manifold.TSNE",
+        "sklearn.cluster.DBSCAN",
+        "sklearn.ensemble.VotingClassifier",
+        "sklearn.linear_model.Ridge",
+    ),
+    *("pandas.DataFrame.merge", "pandas.DataFrame.groupby", "pandas.DataFrame.pivot_table", "pandas.DataFrame.apply"),
+    *("pandas.DataFrame.assign", "pandas.DataFrame.loc", "pandas.DataFrame.resample", "pandas.DataFrame.fillna"),
+    *("pandas.concat", "pandas.merge_asof", "pandas.cut", "pandas.Categorical", "pandas.DataFrame.update"),
+    *("pandas.Series.str.extract", "pandas.DataFrame.insert", "pandas.MultiIndex", "pandas.DataFrame.sort_values"),
+    *("numpy.einsum", "numpy.random.shuffle", "numpy.put", "numpy.add.at", "numpy.nditer", "numpy.ma.masked_array"),
+    *("numpy.linalg.lstsq", "numpy.histogram", "numpy.polyfit", "numpy.meshgrid", "numpy.copyto", "numpy.place"),
+)
 # What asks for a network, a terminal or a screen, or forks.
 UNFIT = (
     "urlopen",
@@ -81,6 +117,31 @@ def scripts(package: str, cache: Path, clocks: bool = False) -> list[Script]:
     except importlib.metadata.PackageNotFoundError:
         return []
     return _read(package, version, unpacked(package, version, cache), (PACKAGES | MORE_PACKAGES)[package], clocks)
+
+
+def documented(names: Iterable[str] = DOCUMENTED) -> list[Script]:
+    """The examples of docstrings as scripts; those whose library is not installed are left out."""
+    found = []
+    for name in names:
+        try:
+            text = "\n".join(e.source for e in doctest.DocTestParser().get_examples(pydoc.locate(name).__doc__ or ""))
+            tree = ast.parse(text)
+        except (pydoc.ErrorDuringImport, SyntaxError, ValueError, AttributeError):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.Expr) and not ast.unparse(node).startswith(
+                "print("
+            ):  # what an interactive session would show
+                node.value = ast.Call(ast.Name("print", ast.Load()), [node.value], [])
+        body = ast.unparse(ast.fix_missing_locations(tree))
+        package = name.partition(".")[0]
+        # What docstrings take for granted.
+        usual = "import numpy as np\n" + {"pandas": "import pandas as pd\n", "networkx": "import networkx as nx\n"}.get(
+            package, ""
+        )
+        if len(tree.body) > 3 and not any(u in body for u in UNFIT):
+            found.append(Script("docs", "", f"docs/{name}", usual + body))
+    return found
 
 
 def in_folder(package: str, root: Path) -> list[Script]:
