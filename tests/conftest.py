@@ -105,7 +105,7 @@ class Project:
 
 
 #: Where tests are many small programs, or start servers: `make test-all` shares them out among the Pythons.
-SHARED = ("tests/staleness/", "tests/hosts/", "tests/property/", "tests/blocks/test_corners", "tests/blocks/test_skip")
+SHARED = ("tests/staleness/", "tests/hosts/", "tests/property/", "tests/blocks/", "tests/mutation/")
 SHARED_UNITS = (
     "test_discovered",
     "test_status",
