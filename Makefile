@@ -59,7 +59,7 @@ lint: $(DEV) $(BARE)
 	@# Without any extra, every room imports but those that are reached only where their library is already running.
 	.venv-bare/bin/python -c "import blockcache, importlib, pkgutil; \
 	[importlib.import_module(m.name) for m in pkgutil.walk_packages(blockcache.__path__, 'blockcache.') \
-	if not m.name.startswith(('blockcache.types.', 'blockcache.hosts.', 'blockcache._demo'))]"
+	if not m.name.startswith(('blockcache.types.', 'blockcache.hosts.', 'blockcache._demo', 'blockcache.magic', 'blockcache.marimo'))]"
 
 types: $(DEV)
 	$(BIN)/mypy

@@ -15,14 +15,17 @@ from blockcache.analysis import Block
 from blockcache.errors import CacheError, FingerprintError
 from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, telling, words
 from blockcache.fingerprint.modules import normal_name
+from blockcache.fingerprint.plain import PLAIN
 from blockcache.fingerprint.reach import Reach, Root
 from blockcache.fingerprint.values import describe
+from blockcache.inplace import layers_of
 from blockcache.model import Input, Key, compare
 from blockcache.opaque import NEVER_AGAIN, files_behind, state_of, tells_changes
 from blockcache.paths import Paths
 
 #: Calls that look up names written in a text, in the frame of their caller: then every word of the block may be read.
 _SPEAKS = re.compile(r"\b(?:query|eval|sql)\s*\(")
+_IDENTITY = "identity"
 _PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -188,13 +191,24 @@ def build(
     reach.uses |= telling(block.source)
     states = earlier.states(reach, upstream.ran, loaded)
     states += ambient.states(reach.uses, reach.values)
-    inputs = [*reach.inputs.values(), *states]
+    inputs = [*reach.inputs.values(), *states, *_identity(reach.values())]
     inputs += [Input("code", "body", block.digest), Input("python", "python", _PYTHON, _PYTHON)]
     inputs += demands.declared
     definitions = reach.objects, reach.known_label, frozenset(reach.uses)
     if made is None:
         return Built(Key.of(inputs), *definitions)
     return Built(Key.of(inputs), *definitions, made.states, made.texts, made.called)
+
+
+def _identity(values: Mapping[str, object]) -> list[Input]:
+    """Which of the values that can change are one object under several names: a change of one is a change of all."""
+    names: dict[int, list[str]] = {}
+    for name, value in values.items():
+        if type(value) not in PLAIN and layers_of(type(value)):
+            names.setdefault(id(value), []).append(name)
+    groups = sorted(" is ".join(sorted(same)) for same in names.values() if len(same) > 1)
+    text = "; ".join(groups)
+    return [Input("state", _IDENTITY, text, text)] if groups else []
 
 
 class _Made:
@@ -319,7 +333,9 @@ def changed_by_body(
     others: list[str] = []
     for d in compare(after.key.inputs, before.key.inputs):
         # Files behind a value may have been changed by anyone: its own probe tells. What a body sets in a library
-        # may have the name of what it binds.
+        # may have the name of what it binds. Names that are one object now are so by a binding, which is found as such.
+        if d.kind == "state" and d.name == _IDENTITY:
+            continue
         if d.kind == "state" or (d.kind != "file" and not is_result(d.name)):
             one_sided = d.kind in ("value", "definition", "module") and (d.now is None or d.was is None)
             (others if one_sided else changed).append(d.name)
