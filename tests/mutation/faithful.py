@@ -158,7 +158,9 @@ class Script:
         if warm is None:
             self.result.died = "warm: died or took too long"
             return self.result
-        self.result.warm = differences(plain, warm, mask)
+        # What cannot be saved and nothing reads afterwards is not there after a hit, and the manifest says so.
+        lacking = {("variable", name) for name in scene.unsaved()}
+        self.result.warm = [d for d in differences(plain, warm, mask) if (d.part, d.name) not in lacking]
         self._count(cold, warm)
         return self.result
 

@@ -107,6 +107,11 @@ class Scene:
         for folder in (self.project / ".blockcache", self.folder / "machine"):
             shutil.rmtree(folder, ignore_errors=True)
 
+    def unsaved(self) -> set[str]:
+        """Names that the entries of its store say they lack."""
+        manifests = (self.project / ".blockcache" / "entries").rglob("*.json")
+        return {row[0] for path in manifests for row in json.loads(path.read_bytes())["unsaved"]}
+
     def run(self, mode: str, hash_seed: int, limit_s: float, forks: Forks | None = None) -> Ran | None:
         """Run the program on the files as they were at first; None when it died or took too long."""
         for path in self.project.iterdir():

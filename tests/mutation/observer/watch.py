@@ -42,9 +42,9 @@ class Stand:
         sys.addaudithook(self.hook)
 
     def hook(self, event, arguments):
-        if self.open and event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
-            flags = arguments[2] if isinstance(arguments[2], int) else 0
-            if flags & (os.O_WRONLY | os.O_RDWR):
+        if self.open and event in ("open", "os.remove") and isinstance(arguments[0], (str, bytes, os.PathLike)):
+            flags = arguments[2] if event == "open" and isinstance(arguments[2], int) else 0
+            if event == "os.remove" or flags & (os.O_WRONLY | os.O_RDWR):
                 path = os.path.abspath(os.fsdecode(arguments[0]))
                 if path.startswith(self.folder):
                     found = self.writes.setdefault(self.open[-1], [])
