@@ -424,6 +424,12 @@ def _root(kind: str, what: Any, upstream: Upstream, built: Built) -> object:
     return vars(owner)[what[1]]
 
 
+def target(made: tuple[Any, ...]) -> tuple[object, ...]:
+    """What tells one change from others: its object and layer, or its variable."""
+    kind, holder = (made[0], made[1]) if made[0] == "contents" else (made[1], made[2])
+    return kind, id(holder), made[2] if made[0] == "contents" else made[3]
+
+
 def check(changes: Iterable[tuple[Any, ...]]) -> None:
     """Whether every change can be made now.
 

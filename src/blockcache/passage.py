@@ -691,11 +691,27 @@ class Passage:
                 clause = key.difference(name, hit.values[name], after[name], self.upstream)
                 if clause:
                     differing.append(f"{name} {clause}")
+        differing += self._compare_changes(hit)
         if self.produces is not None:
             differing += outputs.differing(self.produces, hit.manifest.files, self._memo)
         outcome: Outcome = "differs" if differing else "verified"
         self._finish(outcome, manifest=hit.manifest, differing=tuple(differing))
         return outcome
+
+    def _compare_changes(self, hit: Hit) -> list[str]:
+        """What the body changed in place otherwise than the entry says."""
+        assert self.walk is not None and self.upstream is not None
+        try:
+            now = {changes.target(c.made): c for c in self.walk.changes(self._bound_by_body)}
+        except CodecError as error:
+            return [str(error)]
+        was = {changes.target(made): made for made in hit.kept.get(cache.CHANGES, ())}
+        differing = [f"{now[t].display} changed in place, and did not then" for t in now.keys() - was.keys()]
+        differing += [f"a {type(was[t][1]).__qualname__} did not change in place" for t in was.keys() - now.keys()]
+        for what in now.keys() & was.keys():
+            clause = key.difference("what it became", was[what][-1], now[what].made[-1], self.upstream)
+            differing += [f"{now[what].display} {clause}"] if clause else []
+        return sorted(differing)
 
     # -- the body is skipped ---------------------------------------------------------------
 

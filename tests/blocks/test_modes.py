@@ -112,3 +112,17 @@ def test_strict_raises_trouble(project):
     project.write(main="from blockcache import cached_block\nwith cached_block('b'):\n    y = eval('1')\n")
     ran = project.run(env={"BLOCKCACHE_STRICT": "1"}, check=False)
     assert ran.code == 1 and "FingerprintError" in ran.stderr
+
+
+@pytest.mark.parametrize("appended, outcome", [("1", "verified"), ("time.time_ns()", "differs")])
+def test_verify_compares_what_changed_in_place(project, appended, outcome):
+    """A list that grew by something else than the entry says is named; one that grew by the same is not."""
+    project.write(
+        main=f"import time\nfrom blockcache import cached_block\nrows, same = [], {{}}\n"
+        f"with cached_block('b'):\n    rows.append({appended})\n    same['k'] = 1\nprint(len(rows))\n"
+    )
+    assert project.run().outcomes == ["miss"]
+    ran = project.run(env={"BLOCKCACHE_MODE": "verify"})
+    assert ran.outcomes == [outcome] and ran.stdout == "1\n"
+    said = " ".join(ran.events[0]["differing"])
+    assert ("rows" in said) == (outcome == "differs") and "same" not in said
