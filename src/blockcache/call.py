@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import CodeType, FrameType
 from typing import Any
 
 import xxhash
 
-from blockcache import changes, settings
+from blockcache import beside, settings
 from blockcache.analysis import Block
-from blockcache.errors import CodecError, FingerprintError
-from blockcache.events import BlockFinished, Calls, Outcome
+from blockcache.errors import FingerprintError
+from blockcache.events import BlockFinished, Calls
 from blockcache.fingerprint import modules
 from blockcache.frames import Entry, Namespace
 from blockcache.hosts import Place
 from blockcache.memory import Memory
-from blockcache.model import Hit, Input, Manifest
+from blockcache.model import Hit, Manifest
 from blockcache.passage import Options, Passage
 from blockcache.paths import Path, Paths
 from blockcache.scopes import Scope, scope_of
@@ -178,7 +176,6 @@ class Call(Passage):
         self.site = site
         self.asks_only = False
         self.answers = False
-        self._met_others = False
         super().__init__(
             name=site.name,
             owner=_NOBODY,
@@ -219,62 +216,18 @@ class Call(Passage):
         _memory.limit_bytes = self.settings.memory
         return _memory if self.settings.memory else None
 
-    def begin(self) -> None:
-        """The function is about to run."""
-        super().begin()
-        around = _inside.get()
-        with _lock:
-            for other in _running.difference(around):
-                other._met_others = self._met_others = True
-            _running.add(self)
-        self._met_others |= self.site.is_async and _has_other_tasks()
-        _inside.set((*around, self))
-
-    def end(self, raised: type[BaseException] | None) -> Outcome:
-        """The function ran."""
-        _inside.set(tuple(call for call in _inside.get() if call is not self))
-        with _lock:
-            _running.discard(self)
-        self._met_others |= self.site.is_async and _has_other_tasks()
-        return super().end(raised)
-
-    def _changed(self, after: Mapping[str, object]) -> list[changes.Change]:
-        found = super()._changed(after)
-        if found and self._met_others:
-            names = ", ".join(sorted({change.display for change in found}))
-            raise CodecError(
-                f"{names} changed while other calls ran at the same time: whose change it is cannot be told"
-            )
-        return found
-
-    def _moved(self) -> tuple[list[Input], dict[str, object], list[str]]:
-        states, kept, unseeded = super()._moved()
-        if kept and self._met_others:
-            raise CodecError("random numbers were drawn while other calls ran at the same time, by whom cannot be told")
-        return states, kept, unseeded
+    @property
+    def _waits(self) -> bool:
+        return self.site.is_async
 
     def _told(self, event: BlockFinished) -> BlockFinished:
         in_memory = isinstance(self.result, Hit) and self.result.in_memory and event.outcome == "hit"
-        inside = any(call.site is self.site for call in _inside.get())
+        inside = any(isinstance(s.what, Call) and s.what.site is self.site for s in beside.around())
         calls, speaks = self.site.tally.count(event, in_memory=in_memory, inside=inside)
         return replace(event, calls=calls, quiet=event.quiet or not (speaks or calls))
 
 
 #: Calls whose functions run now, in any thread and task; and those of them that the present one is inside of.
-_running: set[Call] = set()
-_inside: ContextVar[tuple[Call, ...]] = ContextVar("blockcache_calls", default=())
-_lock = threading.Lock()
-
-
-def _has_other_tasks() -> bool:
-    """Whether something else may run while this task waits; what is no task of asyncio is not known."""
-    asyncio = sys.modules.get("asyncio")
-    try:
-        return asyncio is None or len(asyncio.all_tasks()) > 1
-    except RuntimeError:  # another event loop
-        return True
-
-
 def block_of(name: str, arguments: Iterable[str], file: str, line: int) -> Block:
     """A call as a block: it reads the function and its arguments, and writes one name."""
     return Block(

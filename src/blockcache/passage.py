@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sys
 import time
 import warnings
@@ -15,6 +16,7 @@ from typing import ClassVar
 
 from blockcache import (
     ambient,
+    beside,
     cache,
     capture,
     cells,
@@ -49,6 +51,9 @@ from blockcache.stores.local import LocalStore
 from blockcache.texts import redacted, texts_of
 
 _MISSING = object()
+#: Code that may await.
+_COROUTINES = 0x80 | 0x200
+_WAITS = re.compile(r"\b(?:await|async)\b")
 #: Files that one warning names.
 _MOST_NAMED = 3
 #: How multiprocessing calls the main module in a process that it has started.
@@ -146,6 +151,7 @@ class Passage:
     recorder: discovered.Recorder | None = None
     heard: capture.Capture | None = None
     walk: changes.Walk | None = None
+    stay: beside.Stay | None = None
     produces: outputs.Declared | None = None
     staged: outputs.Staged | None = None
     manifest: Manifest | None = None
@@ -399,6 +405,7 @@ class Passage:
 
     def begin(self) -> None:
         """The body is about to run: note how things stand, and watch what it reads."""
+        self.stay = beside.enter(self, waits=self._waits)
         self.loaded = frozenset(sys.modules)
         _lacking.setdefault(id(self.frame), []).append(self.lacking)
         # Out of sight, so that afterwards it can be told whether this run bound them.
@@ -456,6 +463,8 @@ class Passage:
 
     def end(self, raised: type[BaseException] | None) -> Outcome:
         """The body ran: save what it did, or compare it with what an entry says."""
+        if self.stay is not None:
+            beside.leave(self.stay, waits=self._waits)
         said = self.heard.stop() if self.heard is not None else capture.Captured()
         others = [found for found in _lacking.pop(id(self.frame), []) if found is not self.lacking]
         if others:
@@ -618,7 +627,19 @@ class Passage:
                 f"the body changes {', '.join(sorted(lost))} in place, which a hit could not repeat; "
                 "bind the result to a new name"
             )
+        if found and self._met_others:
+            displays = ", ".join(sorted({change.display for change in found}))
+            raise CodecError(f"{displays} changed while other bodies ran: whose change it is cannot be told")
         return found
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the body may await, and let other tasks run."""
+        return bool(self.frame.f_code.co_flags & _COROUTINES) and bool(_WAITS.search(self.block.source))
+
+    @property
+    def _met_others(self) -> bool:
+        return self.stay is not None and self.stay.met_others
 
     def _bound_by_body(self, name: str, namespace: Mapping[str, object]) -> bool:
         return (
@@ -652,6 +673,8 @@ class Passage:
         settled = {*known, *generators.seeded(self.built.uses)}
         after = generators.snapshot(name for name in moved if name in settled)
         kept: dict[str, object] = {cache.GENERATORS: after} if after else {}
+        if kept and self._met_others:
+            raise CodecError("random numbers were drawn while other bodies ran: by whom cannot be told")
         return inputs, kept, [f"draws from {name}, which nobody has seeded" for name in moved if name not in settled]
 
     def _unpickled(self, recorded: discovered.Recorded) -> list[Input]:

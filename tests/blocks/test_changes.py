@@ -481,3 +481,42 @@ def f(): return k
 def test_a_hit_cannot_be_told_from_a_run(project, text):
     """Upstream objects are as a run leaves them, and are the same objects; every warm block hits."""
     check(project, text)
+
+
+THREADS = """
+import threading
+from blockcache import cached_block
+rows, gate = [], threading.Barrier(2)
+def work(n):
+    with cached_block(f"w{n}"):
+        gate.wait()
+        rows.append(n)
+        gate.wait()
+pair = [threading.Thread(target=work, args=(n,)) for n in range(2)]
+[t.start() for t in pair]; [t.join() for t in pair]
+print(sorted(rows))
+"""
+TASKS = """
+import asyncio
+from blockcache import cached_block
+rows = []
+async def work(n):
+    with cached_block(f"w{n}"):
+        await asyncio.sleep(0.05)
+        rows.append(n)
+        await asyncio.sleep(0.05)
+async def main(): await asyncio.gather(work(0), work(1))
+asyncio.run(main())
+print(sorted(rows))
+"""
+
+
+@pytest.mark.parametrize("text", [THREADS, TASKS], ids=["threads", "tasks"])
+def test_what_two_bodies_change_at_the_same_time_is_nobodys(project, text):
+    """Each would save what the other did as its own: neither is saved, and both say why."""
+    project.write(main=text)
+    for _ in range(2):
+        ran = project.run()
+        assert ran.stdout == "[0, 1]\n" and ran.outcomes == ["miss", "miss"]
+        assert all(e["problem"] and not e["saved"] for e in ran.events), ran.events
+        assert any("whose change it is cannot be told" in e["problem"] for e in ran.events), ran.events

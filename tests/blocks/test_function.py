@@ -602,7 +602,7 @@ def test_what_changes_while_other_calls_run_is_not_kept(project: Project) -> Non
     """
     assert run(project, body) == ["[1, 1] ['f', 'other']", "False True 1 [1] ['f']", "True 1 [1] []"]
     project.write(main=HEAD + textwrap.dedent(body))
-    assert "LOG changed while other calls ran" in project.run(env={"BLOCKCACHE_MODE": "refresh"}).stderr
+    assert "LOG changed while other bodies ran" in project.run(env={"BLOCKCACHE_MODE": "refresh"}).stderr
 
 
 def test_a_connection_of_the_module_counts_by_the_statements_that_made_it(project: Project) -> None:

@@ -1,0 +1,66 @@
+"""Which bodies run at the same time: what one of them changes cannot be told from what another does."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextvars import ContextVar
+
+
+class Stay:
+    """One body that runs, and ``what`` runs it; ``met_others`` when another, not around it or in it, ran meanwhile."""
+
+    __slots__ = ("met_others", "what")
+
+    def __init__(self, what: object) -> None:
+        self.what = what
+        self.met_others = False
+
+
+_inside: ContextVar[tuple[Stay, ...]] = ContextVar("blockcache_inside", default=())
+_running: set[Stay] = set()
+_lock = threading.Lock()
+
+
+def enter(what: object, *, waits: bool) -> Stay:
+    """A body begins; ``waits`` when it may await, so that other tasks run in between."""
+    stay, around = Stay(what), _inside.get()
+    with _lock:
+        for other in _running.difference(around):
+            other.met_others = stay.met_others = True
+        _running.add(stay)
+    stay.met_others |= waits and _has_other_tasks()
+    _inside.set((*around, stay))
+    return stay
+
+
+def leave(stay: Stay, *, waits: bool) -> None:
+    """A body is over."""
+    _inside.set(tuple(other for other in _inside.get() if other is not stay))
+    with _lock:
+        _running.discard(stay)
+    stay.met_others |= waits and _has_other_tasks()
+
+
+def around() -> tuple[Stay, ...]:
+    """The bodies that this code runs in, outermost first."""
+    return _inside.get()
+
+
+def _has_other_tasks() -> bool:
+    """Whether something else may run while this task waits; what is no task of asyncio is not known."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is None or len(asyncio.all_tasks()) > 1
+    except RuntimeError:  # another event loop
+        return True
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
