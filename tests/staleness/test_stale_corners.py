@@ -13,7 +13,6 @@ FAILING: dict[str, str] = {
     "inspect.getsource of a helper": "stale: getsource reads comments, the digest has none",
     "identity inside an upstream container": "stale: identity between upstream values does not count",
     "cosmetic: unrelated function in a module that is imported in the body": "needless miss: imported modules count whole",
-    "cosmetic: annotation of a temporary in the body": "never saved: an annotated name at module level changes __annotations__",
     "cosmetic: import alias in main": "needless miss: the alias of an import counts",
     "docstring of a module that is imported in the body": "stale: the docstring of a module that is imported in the body is dropped",
     "a module imported and set up in the body": "effect lost on a hit: a module global that the body only writes is not seen as changed in place",
