@@ -159,24 +159,18 @@ _ATTRIBUTES = Layer(
 )
 
 
-def _as_saved(obj: Any) -> tuple[dict[str, object], dict[str, object]]:
-    """Its attributes, and those of them that its class saves in another form."""
-    own, state = _own(obj), obj.__getstate__()
-    state = state[0] if type(state) is tuple else state
-    if not isinstance(state, dict):
-        return own, {}
-    return own, {name: value for name, value in own.items() if state.get(name) is not value}
+def _of_weak(value: object) -> bool:
+    """A dict of weak references, which an object keeps of those that hold it; what is saved of it is another."""
+    return type(value) is dict and any(isinstance(part, weakref.ref) for part in value.values())
 
 
 def _state_parts(obj: Any) -> Iterable[tuple[Step, object]]:
-    own, others = _as_saved(obj)
-    return ((("attribute", name), value) for name, value in list(own.items()) if name not in others)
+    return ((("attribute", name), value) for name, value in list(_own(obj).items()) if not _of_weak(value))
 
 
 def _state_held(obj: Any) -> list[object]:
-    own, others = _as_saved(obj)
-    inside = [part for value in others.values() if type(value) is dict for part in _pairs(value)]
-    return _pairs(own) + inside
+    own: Any = _own(obj)
+    return _pairs(own) + [part for value in own.values() if _of_weak(value) for part in _pairs(value)]
 
 
 def own_state(put: Callable[[Any, Any], None] = put_state) -> Layer:

@@ -524,6 +524,8 @@ class Passage:
             raise CodecError("; ".join(problems))
         self.settled = process.changed(self.stood, self.built.uses)
         changed = self._changed(after)
+        if said.drawn and not changed:
+            raise CodecError("; ".join(said.drawn))
         if not self.block.source and not left_at_end(self.frame, self.entry.offset):
             raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
         values = {

@@ -443,6 +443,25 @@ with cached_block("w"):
         opt.step()
     last = float(loss)
 print(last, w, w is net[0].weight, opt.state[w]["step"], net[1].running_mean, torch.rand(1))
+=== drawn on figures from before
+# needs: matplotlib
+import matplotlib.pyplot as plt, numpy as np
+fig, axs = plt.subplots(2, 2)
+ax = axs[0, 0]
+line, = ax.plot([1, 2, 3], [1, 4, 2], label="l")
+im = axs[0, 1].imshow(np.eye(4))
+with cached_block("w"):
+    ax.spines["top"].set_visible(False); ax.spines["left"].set_position(("outward", 10))
+    ax.set_yscale("log"); ax.legend(frameon=False); ax.set_title("t", fontsize=20)
+with cached_block("w"):
+    bars = axs[1, 0].bar([1, 2], [3, 4])
+    twin = ax.twinx(); twin.plot([1, 2], [5, 6])
+    im.set_clim(0, 0.5); line.set_linestyle("--")
+    fig.suptitle("all"); fig.subplots_adjust(hspace=0.9)
+with cached_block("w"):
+    plt.sca(axs[1, 1]); plt.plot([1, 2, 3]); plt.xlabel("x"); plt.tight_layout()
+ax.set_xlim(0, 5); line.set_color("red")
+print(bars[0].axes is axs[1, 0], twin.figure is fig, len(fig.axes))
 === enumerations and classes as values
 import enum
 class E(enum.Enum):
