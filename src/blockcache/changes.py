@@ -104,6 +104,7 @@ class Walk:
     def __init__(self, block: Block, upstream: Upstream, built: Built, ignored: tuple[type, ...] = ()) -> None:
         self._label = built.label
         self._ignored = ignored
+        self._home = upstream.globals
         self._nodes: list[_Node] = []
         self._numbers: dict[int, int] = {}
         self._variables: list[_Variable] = []
@@ -277,7 +278,9 @@ class Walk:
         displays = {change.display for change in changes}
         # One object may be known by several names.
         displays |= {display for display, hold in self._roots if display not in displays and _leads(hold, objects)}
-        return [n for n in names if not any(_is_part(n, d) or _is_part(d, n) for d in displays)]
+        lost = [n for n in names if not any(_is_part(n, d) or _is_part(d, n) for d in displays)]
+        # What an execution path reads is no root of the walk, and may hold what changed.
+        return [n for n in lost if not _leads(self._home.get(n.partition(".")[0].partition(" ")[0]), objects)]
 
     def _same(self, layer: Layer, value: object, look: object) -> bool:
         now = layer.held(value)

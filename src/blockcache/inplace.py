@@ -284,7 +284,7 @@ _FIXED = frozenset(
     }
 )
 _FIXED_MODULES = frozenset({"_decimal", "_thread", "datetime", "decimal", "fractions", "logging", "pathlib", "pyarrow"})
-_FIXED_MODULES |= {"_threading_local", "re", "sympy", "threading", "typing", "uuid", "weakref", "_weakref", "zoneinfo"}
+_FIXED_MODULES |= {"_threading_local", "re", "threading", "typing", "uuid", "weakref", "_weakref", "zoneinfo"}
 
 _bound_method = Layer(
     "owner", lambda o: o.__self__, lambda o: [(("attribute of", "__self__"), o.__self__)], watched=False

@@ -37,6 +37,7 @@ LIBRARIES = {
     "polars": "blockcache.types.polars_",
     "pyarrow": "blockcache.types.arrow",
     "scipy": "blockcache.types.scipy_",
+    "sympy": "blockcache.types.sympy_",
     "torch": "blockcache.types.torch_",
 }
 

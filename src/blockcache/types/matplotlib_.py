@@ -36,7 +36,7 @@ def _child(child: Any) -> tuple[object, ...]:
     data = [
         digest(np.ascontiguousarray(p)).hex() for p in points if isinstance(p, np.ndarray) and not p.dtype.hasobject
     ]
-    text = child.get_text() if hasattr(child, "get_text") else ""
+    text = getattr(child, "_text", "")
     return type(child).__qualname__, child.get_label(), child.get_visible(), text, data
 
 
