@@ -6,8 +6,9 @@ import itertools
 import operator
 import os
 import sys
+import time
 import types
-from typing import Any
+from typing import Any, NamedTuple
 
 from blockcache.errors import FingerprintError
 from blockcache.fingerprint.registry import rule_in
@@ -32,6 +33,7 @@ _WITH_LENGTH = frozenset(
 )
 #: Parts without content that are looked into.
 _MOST_OPAQUE = 12
+_LONGEST_LOOK_S = 1.0
 _DEEPEST = 4
 _STANDARD_STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 #: How a text begins that is never given twice.
@@ -101,6 +103,13 @@ def _reads(value: Any) -> bool:
         return False
 
 
+class _Look(NamedTuple):
+    """One look at a value: until when, and the parts without content that it met."""
+
+    until: float
+    met: set[int]
+
+
 def state_of(value: object) -> str | None:
     """A text that is the same only as long as ``value`` was not used up or changed.
 
@@ -108,10 +117,10 @@ def state_of(value: object) -> str | None:
     A value that may have been used up without a trace, or with more parts than are worth looking at, never gives the
     same text twice.
     """
-    return _state(value, 0, set())
+    return _state(value, 0, _Look(time.perf_counter() + _LONGEST_LOOK_S, set()))
 
 
-def _state(value: object, depth: int, met: set[int]) -> str | None:
+def _state(value: object, depth: int, look: _Look) -> str | None:
     sqlite3 = sys.modules.get("sqlite3")
     if sqlite3 is not None and isinstance(value, sqlite3.Connection):
         try:
@@ -143,7 +152,7 @@ def _state(value: object, depth: int, met: set[int]) -> str | None:
         if probe is not None:
             found: str = probe(value)
             return found
-    return _state_of_parts(value, depth, met)
+    return _state_of_parts(value, depth, look)
 
 
 def tells_changes(value: object) -> bool:
@@ -163,7 +172,7 @@ def _connection_state(connection: Any) -> str:
     return f"{connection.total_changes} {connection.in_transaction} {connection.isolation_level} {schemas} {factories}"
 
 
-def _state_of_parts(value: Any, depth: int, met: set[int]) -> str | None:
+def _state_of_parts(value: Any, depth: int, look: _Look) -> str | None:
     """Content of the attributes or items that have content, and the state of the others."""
     if isinstance(value, (type, types.ModuleType, types.FunctionType)) or depth > _DEEPEST:
         return None
@@ -177,11 +186,12 @@ def _state_of_parts(value: Any, depth: int, met: set[int]) -> str | None:
         try:
             found.append(f"{name}={fingerprint(part)}")
         except FingerprintError:
-            if id(part) in met:  # of two that hold it, one tells
+            if id(part) in look.met:  # of two that hold it, one tells
                 continue
-            met.add(id(part))
+            look.met.add(id(part))
             # Each attempt at such a part walks all that it holds.
-            found.append(f"{name}={_state(part, depth + 1, met) if len(met) <= _MOST_OPAQUE else _never_again()}")
+            too_long = len(look.met) > _MOST_OPAQUE or time.perf_counter() > look.until
+            found.append(f"{name}={_never_again() if too_long else _state(part, depth + 1, look)}")
     return " ".join(found)
 
 
