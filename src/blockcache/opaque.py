@@ -184,7 +184,7 @@ def _state_of_parts(value: Any, depth: int, look: _Look) -> str | None:
     found = []
     for name, part in held.items():
         try:
-            found.append(f"{name}={fingerprint(part)}")
+            found.append(f"{name}={fingerprint(part, locate=False)}")
         except FingerprintError:
             if id(part) in look.met:  # of two that hold it, one tells
                 continue

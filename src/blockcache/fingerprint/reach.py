@@ -242,7 +242,8 @@ class Reach:
         """Let the content of a value count if it has any."""
         if name and ("value", name) not in self.inputs:
             try:
-                self._add_value(name, fingerprint(value, self.label, name=name, ignored=self._ignored), describe(value))
+                digest = fingerprint(value, self.label, name=name, ignored=self._ignored, locate=False)
+                self._add_value(name, digest, describe(value))
             except FingerprintError:
                 return
 
@@ -317,7 +318,7 @@ class Reach:
         if known is not None and known[0] is value:
             return known[1]
         try:
-            digest = fingerprint(value, self.label, name=name, ignored=self._ignored)
+            digest = fingerprint(value, self.label, name=name, ignored=self._ignored, locate=self._paths is None)
             label = self._add_value(name, digest, describe(value, name))
         except FingerprintError:
             if self._paths is None:
@@ -575,7 +576,7 @@ class Reach:
 
     def _content(self, name: str, value: object) -> str:
         try:
-            return fingerprint(value, self.label, name=name, ignored=self._ignored)
+            return fingerprint(value, self.label, name=name, ignored=self._ignored, locate=self._paths is None)
         except FingerprintError:
             if self._paths is None:
                 raise

@@ -35,7 +35,12 @@ _EMPTY_SET, _FROZENSET = b"\x8f", b"\x91"
 
 
 def fingerprint(
-    value: object, label: Label | None = None, *, name: str = "value", ignored: tuple[type, ...] = ()
+    value: object,
+    label: Label | None = None,
+    *,
+    name: str = "value",
+    ignored: tuple[type, ...] = (),
+    locate: bool = True,
 ) -> str:
     """Digest of the content of ``value``, 32 hexadecimal digits.
 
@@ -53,6 +58,8 @@ def fingerprint(
         What error messages call ``value``.
     ignored
         Types whose instances count by their type only.
+    locate
+        Whether an error says which part it is about; finding that walks the whole value again.
 
     Raises
     ------
@@ -63,7 +70,7 @@ def fingerprint(
     plain = PLAIN.get(type(value))
     if plain is not None:
         return plain(value)
-    return _Fingerprinting(label, name, ignored).digest(value).hex()
+    return _Fingerprinting(label, name, ignored, locate).digest(value).hex()
 
 
 class _TooLong(Exception):
@@ -119,9 +126,10 @@ class _SetPickler(_Pickler):
 class _Fingerprinting:
     """One fingerprint being taken."""
 
-    def __init__(self, label: Label | None, name: str, ignored: tuple[type, ...] = ()) -> None:
+    def __init__(self, label: Label | None, name: str, ignored: tuple[type, ...], locate: bool) -> None:
         self.reducer = Reducer(label, ignored)
         self.name = name
+        self.locate = locate
 
     def digest(self, value: object) -> bytes:
         if not HAS_FAST_MODE or sys.getrecursionlimit() > _DEEPEST_SAFE_RECURSION:
@@ -159,10 +167,11 @@ class _Fingerprinting:
 
     def _refusal(self, value: object, error: Exception) -> FingerprintError:
         """The same error with the path to the part of ``value`` that caused it."""
-        try:
-            digest_graph(value, self.reducer, self.name)
-        except FingerprintError as located:
-            return located
+        if self.locate:
+            try:
+                digest_graph(value, self.reducer, self.name)
+            except FingerprintError as located:
+                return located
         # The graph walks every part, so a reason that it does not meet concerns the whole.
         return FingerprintError(f"{self.name} ({type(value).__qualname__}): {error}", path=self.name)
 
