@@ -443,6 +443,15 @@ with cached_block("w"):
         opt.step()
     last = float(loss)
 print(last, w, w is net[0].weight, opt.state[w]["step"], net[1].running_mean, torch.rand(1))
+=== views of arrays of objects
+# needs: numpy
+import numpy as np
+with cached_block("w"):
+    a = np.array([[[1], [2]], [[3], [4]], [[5], [6]]], dtype=object)
+    grid = np.empty((2, 3), dtype=object)
+    row, back, t = grid[1], grid[::-1], grid.T
+row[0] = "x"; back[0, 2] = "y"
+print(grid, t)
 === drawn on figures from before
 # needs: matplotlib
 import matplotlib.pyplot as plt, numpy as np

@@ -90,6 +90,11 @@ def _within_output(low: int, high: int, collector: Collector) -> bool:
 
 def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if not _is_plain(array):
+        owner = array.base
+        if type(owner) is np.ndarray and array.dtype == owner.dtype == object and owner.flags.c_contiguous:
+            start = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // owner.itemsize
+            if owner.nbytes <= _GAPS * array.nbytes:
+                return make_object_view, (owner, start, array.shape, array.strides)
         return NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
@@ -108,6 +113,14 @@ def _owner(low: int, high: int, collector: Collector) -> np.ndarray[Any, Any] | 
             if first <= low and high <= last:
                 return value
     return None
+
+
+def make_object_view(
+    owner: np.ndarray[Any, Any], start: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> np.ndarray[Any, Any]:
+    """A view of an array of objects."""
+    view: np.ndarray[Any, Any] = np.lib.stride_tricks.as_strided(owner.reshape(-1)[start:], shape, strides)
+    return view
 
 
 def make_view(
