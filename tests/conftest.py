@@ -114,6 +114,14 @@ SHARED_UNITS = (
     "test_codec",
     "test_paths",
     "test_files",
+    "test_analysis",
+    "test_catalogue",
+    "test_cli",
+    "test_demo",
+    "test_inputs",
+    "test_report",
+    "test_slices",
+    "test_texts",
 )
 
 

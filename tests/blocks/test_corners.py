@@ -188,12 +188,11 @@ VALUES: dict[str, tuple[str, str]] = {
         "@functools.singledispatch\ndef s(x): return 'any'\n@s.register\ndef _(x: int): return 'int'\nv = 1",
         "s(1), s('a')",
     ),
+    "the one nan": ("v = [1.0, math.nan]", "math.nan in v"),
 }
 
 #: The same for values whose restore is wrong today.
-FAILING_VALUES: dict[str, tuple[str, str, str]] = {
-    "the one nan": ("numpy's and math's nan are found by identity", "v = [1.0, math.nan]", "math.nan in v"),
-}
+FAILING_VALUES: dict[str, tuple[str, str, str]] = {}
 
 if sys.version_info < (3, 13):
     FAILING_VALUES["linked list"] = (

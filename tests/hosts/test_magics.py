@@ -357,7 +357,7 @@ def test_auto_caches_the_cells_that_take_long(place: Path) -> None:
         "# blockcache: off\nout = slow(3)",
         "# blockcache: named\nnamed = 3",
         "%%time\ntimed = slow(5)\ntimed",
-        "with open('words.txt', 'w') as stream: pass\nfor n in range(2):\n    slow(n)",
+        "for n in range(2):\n    slow(n)",
         "x, y, quick, out, named, timed, n",
     ]
     for outcome in ("miss", "hit"):
@@ -367,7 +367,7 @@ def test_auto_caches_the_cells_that_take_long(place: Path) -> None:
         names = [(re.sub(r" \[\w{4}\]$", "", name), found) for name, found in take_outcomes(place)]
         expected = ["y = slow(x[0])", "slow(y) * 2", "named", "timed = slow(5)"]
         assert names[:4] == [(name, outcome) for name in expected]
-    assert len(list((place / ".blockcache" / "entries").rglob("*.json"))) in (4, 5)  # the last one writes a file
+    assert len(list((place / ".blockcache" / "entries").rglob("*.json"))) == 5
 
 
 def test_auto_says_once_why_a_cell_that_takes_long_is_not_cached(place: Path) -> None:
