@@ -41,6 +41,7 @@ def leave(stay: Stay, *, waits: bool) -> None:
     with _lock:
         _running.discard(stay)
     stay.met_others |= waits and _has_other_tasks()
+    stay.what = None  # a cycle would keep the body's values alive
 
 
 def around() -> tuple[Stay, ...]:
