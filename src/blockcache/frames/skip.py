@@ -71,7 +71,9 @@ class Skip:
 
     def raised(self, exception: BaseException | None) -> bool:
         """Whether ``exception``, which `__exit__` was given, is this skip; False once disarmed."""
-        return exception is not None and exception is self._exception
+        if exception is None or self._exception is None:
+            return False
+        return exception is self._exception or _in_its_place(self, exception)
 
     def disarm(self) -> None:
         """Leave nothing traced. Must be the last call that `__exit__` makes; a second time does nothing."""
@@ -176,6 +178,10 @@ if sys.version_info >= (3, 12):
             _disarm(skip, frame)
             raise exception
 
+    def _in_its_place(skip: Skip, exception: BaseException) -> bool:
+        """Whether the interpreter has put ``exception`` in the place of the one that was raised: never from 3.12 on."""
+        return False
+
     def _after_fork() -> None:
         """Forget the skips of threads that the child does not have, and the lock that one may have held."""
         global _lock
@@ -229,6 +235,21 @@ else:
             # A tracer written in C that leaves no mark on frames (line_profiler's) takes over again at a call.
             _ignore(frame, "", None)
         skip._before = None
+
+    def _in_its_place(skip: Skip, exception: BaseException) -> bool:
+        """Whether the interpreter has put ``exception`` in the place of the one that the trace function raised.
+
+        It unsets a tracer that raises. Where threads meet in that, one is turned away, and the error of that is
+        what reaches the block: from the instruction of the skip itself, with no call below it.
+        """
+        at = exception.__traceback__
+        return (
+            type(exception) is RuntimeError
+            and at is not None
+            and at.tb_next is None
+            and at.tb_frame is skip._frame
+            and at.tb_lasti == skip._offset
+        )
 
     def _on_trace(skip: Skip, frame: FrameType, event: str, argument: Any) -> Any:
         before: _Before = skip._before
