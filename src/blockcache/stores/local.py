@@ -3,7 +3,7 @@
 Layout::
 
     <store>/CACHEDIR.TAG  .gitignore        written once, so that backups and git leave the store alone
-    <store>/.tmp/<random>                   files being written
+    <store>/.tmp/<random>                   files being written, locked by whoever writes
     <store>/blobs/ab/abcdef...              mode 0444
     <store>/entries/ab/abcdef.../<id>.json
     <store>/names/<quoted name>/<digest>
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import mmap
 import os
@@ -28,7 +29,7 @@ from typing import TypeVar
 import xxhash
 
 from blockcache.errors import StoreError
-from blockcache.stores import Buffer
+from blockcache.stores import Buffer, mounts
 
 #: From this size up a file is mapped: below, reading it costs less than the mapping's page faults.
 _MAP_BYTES = 64 << 10
@@ -38,7 +39,8 @@ _SHARDED = ("blobs", "entries")
 
 _REFUSED_PARTS = frozenset(("", ".", ".."))
 
-_STALE_S = 24 * 3600
+#: What nobody has locked or changed for so long is a dead writer's; where there are no locks, for a day.
+_DEAD_S, _STALE_S = 60, 24 * 3600
 _MAX_PARTS = 1024  # IOV_MAX on Linux
 _RETRIES = 100
 _BATCH_BYTES = 1 << 20
@@ -89,20 +91,25 @@ class LocalStore:
     ``delete``. A file that somebody else truncates under a live map is a crash (SIGBUS), which is why blobs
     are read-only files and are only ever replaced as a whole. Where a file cannot be mapped it is read.
 
+    **Network file systems.** There a file goes away under a live map when another machine deletes it, and what this machine
+    knows of a file may be old. So on them, and on all of FUSE, files are read, and no seal is believed: every byte is
+    hashed before it is used. What is left to the server is only how soon an entry is seen elsewhere.
+
     **Seals.** A sealed blob has a modification time of one fixed second, 2001-09-09 01:46:40 UTC, so any later
     write, truncation or interrupted copy shows, because it sets another time. The nanoseconds tell two kinds
     apart. ``put`` leaves the mark of the current boot: the bytes are whole as long as the machine is up,
     but they may never have reached the disk when it goes down. ``seal``, called with verified bytes,
     syncs the file and leaves the mark that counts after any boot and on any machine. The mode of the file
-    is not looked at: many file systems have none, and making a file writable does not change it. A flipped
-    bit on the disk, or a program that sets times back on purpose, is not seen. Only blobs are sealed;
-    records are small and are checked when they are parsed.
+    is not looked at: many file systems have none, and making a file writable does not change it. A bit that
+    flips on the disk by itself, or a program that sets times back on purpose, is not seen in a large blob; `blockcache
+    verify` finds it. Only blobs are sealed; records are small and are checked when they are parsed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(path)
         self._temporary = f"{self._root}/.tmp"
         self._opened = False
+        self._shared: bool | None = None  # not known yet
 
     @property
     def url(self) -> str:
@@ -129,7 +136,7 @@ class LocalStore:
             if not stat.S_ISREG(status.st_mode):
                 return None
             size = status.st_size
-            if size < _MAP_BYTES:
+            if size < _MAP_BYTES or self._is_shared():
                 return _read(fd, size)
             try:
                 return memoryview(_map(fd, size))
@@ -254,7 +261,7 @@ class LocalStore:
             When that cannot be told.
         """
         status = self._status(name)
-        return status is not None and _is_sealed(status)
+        return status is not None and _is_sealed(status) and not self._is_shared()
 
     def seal(self, name: str) -> None:
         """The caller has verified the blob ``name``: let ``sealed`` say so, after any boot.
@@ -274,8 +281,9 @@ class LocalStore:
             return
         try:
             with contextlib.suppress(OSError):
-                os.fsync(fd)
-                _mark(fd, _DURABLE_NS)
+                if not _is_sealed(os.fstat(fd)):
+                    os.fsync(fd)
+                    _mark(fd, _DURABLE_NS)
         finally:
             os.close(fd)
 
@@ -304,6 +312,12 @@ class LocalStore:
         except OSError as error:
             raise _failure("read", path, error) from error
 
+    def _is_shared(self) -> bool:
+        """Whether the store is on a file system that other machines change."""
+        if self._shared is None:
+            self._shared = mounts.is_shared(mounts.kind_of(self._root))
+        return self._shared
+
     # -- writing ---------------------------------------------------------------------------
 
     def _has_blob(self, path: str, size: int | None) -> bool:
@@ -319,22 +333,29 @@ class LocalStore:
         for name, content in (("CACHEDIR.TAG", _TAG), (".gitignore", b"*\n")):
             if not os.path.exists(f"{self._root}/{name}"):
                 self._write(f"{self._root}/{name}", [memoryview(content)], 0o666, None)
-        oldest = time.time() - _STALE_S
+        self._sweep()
+        self._opened = True
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left."""
+        now = time.time()
         with os.scandir(self._temporary) as left:
             for entry in left:
                 try:
                     # Not the modification time: a blob about to be renamed bears its seal already.
-                    if entry.stat(follow_symlinks=False).st_ctime < oldest:
+                    age_s = now - entry.stat(follow_symlinks=False).st_ctime
+                    if age_s > _STALE_S or (age_s > _DEAD_S and not _is_locked(entry.path)):
                         os.unlink(entry.path)
                 except OSError:  # gone already, or not ours to remove
                     continue
-        self._opened = True
 
     def _write(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> None:
         # Random, because process numbers repeat between the machines that share a store.
         temporary = f"{self._temporary}/{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = _retry(self._temporary, lambda: os.open(temporary, flags, mode))
+        with contextlib.suppress(OSError):  # no locks here
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             try:
                 _write_all(fd, parts)
@@ -355,11 +376,24 @@ def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
         try:
             return action()
         except FileNotFoundError:
-            time.sleep(attempt * 1e-4)  # at first not at all; then the others get out of the way
+            if attempt:
+                time.sleep(attempt * 1e-4)  # the others get out of the way
             # A delete may remove a folder above, or this one between makedirs' two looks at it.
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 os.makedirs(folder, exist_ok=True)
     return action()
+
+
+def _is_locked(path: str) -> bool:
+    """Whether a file's writer lives; an :class:`OSError` says that it cannot be told."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _write_all(fd: int, parts: Iterable[Buffer]) -> None:
