@@ -289,7 +289,7 @@ class Manifest:
         return sum(b.size_bytes for b in self.all_blobs)
 
     def to_json(self) -> bytes:
-        """The record as it is stored: indented JSON, one input a line, and at the end a digest of the bytes before it."""
+        """The record as it is stored: indented JSON, one input a line, at the end a digest of the bytes before it."""
         head = {
             "format": self.format,
             "name": self.name,

@@ -37,7 +37,11 @@ def work(seed, mode):
 
 def right(seed: int, small: dict, large: np.ndarray) -> bool:
     """Whether these are the values of a seed; half of the large ones are shared by two seeds."""
-    return small == {"seed": seed, "text": str(seed) * 300} and (large == seed // 2).all() and len(large) in (200_000, 20_000, 20)
+    return (
+        small == {"seed": seed, "text": str(seed) * 300}
+        and (large == seed // 2).all()
+        and len(large) in (200_000, 20_000, 20)
+    )
 
 
 def write(work, folder: Path, tell: int, rng: random.Random) -> None:
@@ -51,7 +55,9 @@ def write(work, folder: Path, tell: int, rng: random.Random) -> None:
             entries = catalogue.read(store).entries
             if entries:
                 gone = rng.choice(entries)
-                os.write(tell, b"-%d\n" % next(int(i.note) for i in gone.manifest.key.inputs if i.name == "seed (local)"))
+                os.write(
+                    tell, b"-%d\n" % next(int(i.note) for i in gone.manifest.key.inputs if i.name == "seed (local)")
+                )
                 catalogue.remove(store, [gone])
         else:
             _, small, large = work(seed, rng.choice(["on", "refresh"]))

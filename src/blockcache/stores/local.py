@@ -18,18 +18,17 @@ import contextlib
 import errno
 import fcntl
 import functools
-import mmap
 import os
 import stat
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
 import xxhash
 
 from blockcache.errors import StoreError
 from blockcache.stores import Buffer, mounts
+from blockcache.stores.mapping import map_private, read
+from blockcache.stores.writing import copy, is_locked, reserve, retry, write_all
 
 #: From this size up a file is mapped: below, reading it costs less than the mapping's page faults.
 _MAP_BYTES = 64 << 10
@@ -41,12 +40,6 @@ _REFUSED_PARTS = frozenset(("", ".", ".."))
 
 #: What nobody has locked or changed for so long is a dead writer's; where there are no locks, for a day.
 _DEAD_S, _STALE_S = 60, 24 * 3600
-_MAX_PARTS = 1024  # IOV_MAX on Linux
-_RETRIES = 100
-_BATCH_BYTES = 1 << 20
-_COPY_BYTES = 1 << 30
-#: Other file systems, a system or a file system that has no such copy.
-_CANNOT_COPY = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 #: A file system without hard links, or one that gives them up to a few.
 _CANNOT_LINK = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
@@ -55,12 +48,6 @@ _SEAL_S = 1_000_000_000
 #: The mark of ``seal``. Like all marks a multiple of 100 ns, which is as fine as some file systems are;
 #: where times are coarser no mark survives and nothing counts as sealed.
 _DURABLE_NS = _SEAL_S * 10**9 + 999_999_900
-
-_PRIVATE = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
-_READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
-_MAP_FIXED = 0x10
-
-_Result = TypeVar("_Result")
 
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache made by blockcache; it can be deleted at any time.
@@ -93,9 +80,9 @@ class LocalStore:
     ``delete``. A file that somebody else truncates under a live map is a crash (SIGBUS), which is why blobs
     are read-only files and are only ever replaced as a whole. Where a file cannot be mapped it is read.
 
-    **Network file systems.** There a file goes away under a live map when another machine deletes it, and what this machine
-    knows of a file may be old. So on them, and on all of FUSE, files are read, and no seal is believed: every byte is
-    hashed before it is used. What is left to the server is only how soon an entry is seen elsewhere.
+    **Network file systems.** There a file goes away under a live map when another machine deletes it, and what
+    this machine knows of a file may be old. So on them, and on all of FUSE, files are read, and no seal is believed:
+    every byte is hashed before it is used. What is left to the server is only how soon an entry is seen elsewhere.
 
     **Seals.** A sealed blob has a modification time of one fixed second, 2001-09-09 01:46:40 UTC, so any later
     write, truncation or interrupted copy shows, because it sets another time. The nanoseconds tell two kinds
@@ -139,11 +126,11 @@ class LocalStore:
                 return None
             size = status.st_size
             if size < _MAP_BYTES or self._is_shared():
-                return _read(fd, size)
+                return read(fd, size)
             try:
-                return memoryview(_map(fd, size))
+                return memoryview(map_private(fd, size))
             except (OSError, ValueError):  # no maps here, or too many, or truncated meanwhile
-                return _read(fd, size)
+                return read(fd, size)
         except OSError as error:
             raise _failure("read", path, error) from error
         finally:
@@ -209,7 +196,7 @@ class LocalStore:
         except OSError as error:
             raise _failure("read", path, error) from error
         try:
-            _copy(source, fd)
+            copy(source, fd)
         finally:
             os.close(source)
         return True
@@ -365,20 +352,20 @@ class LocalStore:
                 try:
                     # Not the modification time: a blob about to be renamed bears its seal already.
                     age_s = now - entry.stat(follow_symlinks=False).st_ctime
-                    if age_s > _STALE_S or (age_s > _DEAD_S and not _is_locked(entry.path)):
+                    if age_s > _STALE_S or (age_s > _DEAD_S and not is_locked(entry.path)):
                         os.unlink(entry.path)
                 except OSError:  # gone already, or not ours to remove
                     continue
 
     def _write(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> None:
         with self._draft(parts, mode, mark_ns) as temporary:
-            _retry(os.path.dirname(path), lambda: os.rename(temporary, path))
+            retry(os.path.dirname(path), lambda: os.rename(temporary, path))
 
     def _write_new(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> bool:
         folder = os.path.dirname(path)
         with self._draft(parts, mode, mark_ns) as temporary:
             try:
-                _retry(folder, lambda: os.link(temporary, path))
+                retry(folder, lambda: os.link(temporary, path))
             except FileExistsError:
                 # A server of files that was asked twice, because its first answer was lost, denies what it did.
                 is_ours = os.stat(temporary).st_nlink > 1
@@ -386,7 +373,7 @@ class LocalStore:
                 if error.errno not in _CANNOT_LINK:
                     raise
                 # Whoever makes this one may: then the draft takes its place.
-                is_ours = _retry(folder, lambda: _reserve(path))
+                is_ours = retry(folder, lambda: reserve(path))
                 if is_ours:
                     os.rename(temporary, path)
                     return True
@@ -401,12 +388,12 @@ class LocalStore:
         # Random, because process numbers repeat between the machines that share a store.
         temporary = f"{self._temporary}/{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = _retry(self._temporary, lambda: os.open(temporary, flags, mode))
+        fd = retry(self._temporary, lambda: os.open(temporary, flags, mode))
         with contextlib.suppress(OSError):  # no locks here
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             try:
-                _write_all(fd, parts)
+                write_all(fd, parts)
                 if mark_ns is not None:
                     _mark(fd, mark_ns)
             finally:
@@ -416,85 +403,6 @@ class LocalStore:
             with contextlib.suppress(OSError):  # what is left is swept later
                 os.unlink(temporary)
             raise
-
-
-def _reserve(path: str) -> bool:
-    """Make an empty file; whether there was none."""
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-    except FileExistsError:
-        return False
-    return True
-
-
-def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
-    """Run ``action``, making ``folder`` when it is not there, as often as others delete it."""
-    for attempt in range(_RETRIES):
-        try:
-            return action()
-        except FileNotFoundError:
-            if attempt:
-                time.sleep(attempt * 1e-4)  # the others get out of the way
-            # A delete may remove a folder above, or this one between makedirs' two looks at it.
-            with contextlib.suppress(FileNotFoundError, FileExistsError):
-                os.makedirs(folder, exist_ok=True)
-    return action()
-
-
-def _is_locked(path: str) -> bool:
-    """Whether a file's writer lives; an :class:`OSError` says that it cannot be told."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def _write_all(fd: int, parts: Iterable[Buffer]) -> None:
-    """Write without joining, and without keeping what is written."""
-    pending: list[memoryview] = []
-    size = 0
-    for part in parts:
-        view = memoryview(part).cast("B")
-        pending.append(view)
-        size += len(view)
-        if size >= _BATCH_BYTES or len(pending) >= _MAX_PARTS:
-            _write_views(fd, pending)
-            pending, size = [], 0
-    _write_views(fd, pending)
-
-
-def _write_views(fd: int, views: Iterable[memoryview]) -> None:
-    """The system may take less than it was given."""
-    pending = [view for view in views if len(view)][::-1]
-    while pending:
-        written = os.writev(fd, pending[::-1])
-        while written:
-            first = pending.pop()
-            if written < len(first):
-                pending.append(first[written:])
-                break
-            written -= len(first)
-
-
-def _copy(source: int, target: int) -> None:
-    """Copy a file's bytes: within the system where it can, which shares blocks where the file system can."""
-    start = 0
-    if hasattr(os, "copy_file_range"):
-        try:
-            while count := os.copy_file_range(source, target, _COPY_BYTES, start, start):
-                start += count
-        except OSError as error:
-            if error.errno not in _CANNOT_COPY or start:
-                raise
-    # What is left: all of it where the system has no copy, nothing after one.
-    os.lseek(source, start, os.SEEK_SET)
-    os.lseek(target, start, os.SEEK_SET)
-    while chunk := os.read(source, _BATCH_BYTES):
-        _write_views(target, [memoryview(chunk)])
 
 
 # -- seals -----------------------------------------------------------------------------------
@@ -517,58 +425,6 @@ def _mark(fd: int, mtime_ns: int) -> None:
 
 def _is_sealed(status: os.stat_result) -> bool:
     return status.st_mtime_ns == _DURABLE_NS or status.st_mtime_ns == _boot_mark()
-
-
-# -- reading ---------------------------------------------------------------------------------
-
-
-def _read(fd: int, size: int) -> memoryview:
-    memory = memoryview(bytearray(size))
-    done = 0
-    while done < size:
-        count = os.readv(fd, [memory[done:]])
-        if not count:  # truncated meanwhile
-            return memory[:done]
-        done += count
-    return memory
-
-
-if sys.version_info >= (3, 13):
-
-    def _map(fd: int, size: int) -> mmap.mmap:
-        """A copy-on-write map of the file that holds no descriptor."""
-        return mmap.mmap(fd, size, flags=_PRIVATE, prot=_READ_WRITE, trackfd=False)
-
-else:
-
-    def _map(fd: int, size: int) -> mmap.mmap:
-        """A copy-on-write map of the file that holds no descriptor.
-
-        Python's own map of a file duplicates the descriptor. So it maps nothing, and the file is mapped over
-        that; it frees the addresses when the last user lets go, in the right order even in a reference
-        cycle, which no finalizer of ours could promise.
-        """
-        import ctypes  # slow to import, and small entries do without
-
-        owner = mmap.mmap(-1, size, flags=_PRIVATE | mmap.MAP_ANONYMOUS, prot=_READ_WRITE)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(owner))
-        remap = _system_mmap()
-        if remap(address, size, _READ_WRITE, _PRIVATE | _MAP_FIXED, fd, 0) != address:
-            error = ctypes.get_errno()
-            # The addresses may be free now, and are the owner's to free: take them back.
-            remap(address, size, _READ_WRITE, _PRIVATE | _MAP_FIXED | mmap.MAP_ANONYMOUS, -1, 0)
-            raise OSError(error, os.strerror(error))
-        return owner
-
-    @functools.cache
-    def _system_mmap() -> Callable[[int, int, int, int, int, int], int | None]:
-        import ctypes
-
-        function = ctypes.CDLL(None, use_errno=True).mmap
-        function.restype = ctypes.c_void_p
-        numbers = (ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
-        function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *numbers)
-        return function
 
 
 # -- listing ---------------------------------------------------------------------------------
