@@ -1,12 +1,15 @@
-"""Saving and restoring, beside everyone who does it: `python benchmarks/store.py` (about ten minutes, 12 GB of memory, 20 GB of disk).
+"""Saving and restoring, beside everyone who does it: `python benchmarks/store.py`.
 
-What counts for blockcache is what a user waits for: the whole hit of a block, and the whole miss without its body. A map is
-free until it is read, so a restore is told twice: as it comes back, and with every byte read. "cold" begins with files that
-are not in the page cache (fsync, fadvise, and mincore looks whether it worked: a `*` where more than a hundredth stayed).
+About ten minutes, 12 GB of memory and 20 GB of disk; `--scale 0.05` for development.
 
-"bare" writes the same buffers with no format at all, maps them, or reads them. "own format" is what the library itself offers
-(`np.save`, Feather, Arrow IPC, `torch.save`), read as its manual says. Values are those of `_store_values.py`, everyone of
-`_store_row.py` in turns in one process; marimo's blocks run in notebooks of their own. Ratios are what to compare.
+What counts for blockcache is what a user waits for: the whole hit of a block, and the whole miss without its body. A
+map is free until it is read, so a restore is told twice: as it comes back, and with every byte read. "cold" begins with
+files that are not in the page cache: fsync, fadvise, and mincore tells whether it worked; what stayed stands on stderr.
+
+"bare" has no format at all: it writes the same buffers, maps them (where a restore maps) or reads them. "own format" is
+what the library itself offers (`np.save`, Feather, Arrow IPC, `torch.save`), read as its manual says. The values are
+those of `_store_values.py`; everyone of `_store_row.py` in turns in one process, marimo's blocks in notebooks of their
+own. Ratios are what to compare between machines.
 """
 
 from __future__ import annotations
@@ -101,7 +104,7 @@ def run(command: list[str], folder: Path, **env: str) -> Any:
 
 
 def answer(arguments: list[str], folder: Path) -> tuple[Any, list[tuple[int, int]]]:
-    """Run `_store_row.py` and do what it asks for: what it says at its end, and at each look its memory and the most since."""
+    """Run `_store_row.py`: what it says at its end, and its memory and the most since, whenever it asks."""
     command = [sys.executable, str(HERE / "_store_row.py"), *arguments]
     said, looks = None, []
     with subprocess.Popen(
@@ -207,9 +210,7 @@ def lines(kind: Kind, took: dict[str, dict[str, list[float]]]) -> Iterator[tuple
         )
 
 
-def verdict(
-    kind: Kind, measure: str, ours: float, bare: float | None, peers: dict[str, float]
-) -> tuple[str, bool]:
+def verdict(kind: Kind, measure: str, ours: float, bare: float | None, peers: dict[str, float]) -> tuple[str, bool]:
     """The goal of a line, and whether it is met."""
     if measure == "save" and kind.read is not None and bare:
         return "<= 1.3 x bare", ours <= 1.3 * bare
