@@ -1,8 +1,8 @@
 """Which entries go when a store is to be smaller: pure functions of what is known of the entries.
 
-**What an entry is worth** is the work that it spares, per byte that its going would free, by the chance that it is used
-again soon. Nobody knows that chance; what is known is how long nobody has used it, and whatever has been idle for a time
-is about as likely to be idle for that time again: the chance falls as one over the idle time. So the worth is
+**What an entry is worth** is the work that it spares, per byte that its going would free, by the chance that it is
+used again soon. Nobody knows that chance; what is known is how long nobody has used it, and whatever has been idle for
+a time is about as likely to be idle for that time again: the chance falls as one over the idle time. So the worth is
 ``seconds of work / (bytes * (idle + an hour))``: slow and small entries stay, quick and big ones go, and any of them
 goes in the end if nobody wants it. There is nothing to tune; within an hour, all uses are as good as now.
 
@@ -128,6 +128,8 @@ def choose(
         All of them.
     sizes
         What each blob takes up that is in the store.
+    limits
+        What is to hold afterwards.
     spared
         Paths of entries that stay whatever the limits say: they are pinned, or were saved just now.
     needed

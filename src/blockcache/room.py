@@ -1,4 +1,4 @@
-"""Room in a store: how much there may be in it, a collection of what goes, and pins.
+"""Room in a store: how much may be in it, and a collection of what goes.
 
 A collection runs beside writers and readers that know nothing of it. What keeps it safe:
 
@@ -6,10 +6,10 @@ A collection runs beside writers and readers that know nothing of it. What keeps
   put nor touched for an hour: a writer puts blobs first and the manifest last, and touches a blob that it finds.
 - Whatever goes is looked at immediately before. A manifest that was used, or a blob that was touched, since the
   collection began stays. Before young blobs of an entry go, manifests that were put meanwhile are read.
-- A writer looks again, after its manifest, whether the blobs are there that it found, see ``cache.save``.
+- A writer looks again, after its manifest, whether its blobs are still there.
 - A reader whose entry goes misses; memory that it has mapped stays valid.
 
-Whatever goes wrong here costs room, or one more run of a body; never a value.
+What goes wrong all the same costs room, or one more run of a body; never a value.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from blockcache.catalogue import pinned_path
 from blockcache.errors import StoreError
 from blockcache.eviction import Entry, Going, Limits, choose
+from blockcache.model import FORMAT, SERVED
 from blockcache.settings import Settings
-from blockcache.stores import Measured, Store, is_measured
+from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 
-#: How long a blob that no entry names may belong to a save that is going on, and what is left of a killed one stays.
+#: How long a blob that no entry names may belong to a save that is going on, and what a killed one left stays.
 GRACE_S = 3600.0
 #: Times of files are this coarse.
 _TICK_S = 0.05
-#: The share of the disk (what is free on it and what the store has) that a store may fill where nobody said otherwise.
+#: The share of the disk that a store may fill by default: of what is free on it and what the store has.
 SHARE = 0.1
-#: After a collection the estimate is at most this share of the limit, so that the next one is not due at once where
-#: what is pinned fills the store.
+#: After a collection the estimate is at most this share of the limit: where what is pinned fills the store, the next
+#: collection is not due at once.
 _LEFT = 0.9
 
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
@@ -50,17 +52,19 @@ class Stock:
     entries
         Those whose manifests can be read.
     blobs
-        Digest of each blob: what it takes up, and seconds since it was put or touched.
+        Of each blob's digest: what it takes up, and seconds since it was put or touched.
     needed
-        Blobs that a manifest may need which cannot be read: it may be one of a newer format.
+        Digests in manifests of newer formats: blobs that these may need.
     torn
         Names of manifests that no version could read.
     pinned
         Paths of pinned entries.
-    pointers
-        By key, names of the records that lead to it from block names, and of pins.
+    leading
+        By key, names of the records that lead to it: pointers from block names, and pins.
+    keys
+        Keys that have a manifest, readable or not.
     other_bytes
-        What the records take up that are no manifests of ``entries``.
+        What everything takes up but ``entries`` and ``blobs``.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -68,7 +72,8 @@ class Stock:
     needed: set[str] = field(default_factory=set)
     torn: list[str] = field(default_factory=list)
     pinned: set[str] = field(default_factory=set)
-    pointers: dict[str, list[str]] = field(default_factory=dict)
+    leading: dict[str, list[str]] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
     other_bytes: int = 0
 
     @property
@@ -76,10 +81,15 @@ class Stock:
         """What all of it takes up."""
         return self.other_bytes + sum(e.size_bytes for e in self.entries) + sum(s for s, _ in self.blobs.values())
 
+    @property
+    def nobodys(self) -> set[str]:
+        """Blobs that no manifest names."""
+        return self.blobs.keys() - self.needed.union(*(e.blobs for e in self.entries))
+
     def orphans(self) -> dict[str, int]:
-        """Blobs that nobody needs and no save that is going on, with their bytes."""
-        named = self.needed.union(*(e.blobs for e in self.entries))
-        return {b: size for b, (size, idle_s) in self.blobs.items() if b not in named and idle_s >= GRACE_S}
+        """Those of them that no save can need that is going on, with what they take up."""
+        found = ((b, self.blobs[b]) for b in self.nobodys)
+        return {b: size for b, (size, idle_s) in found if idle_s >= GRACE_S}
 
 
 class Collected(NamedTuple):
@@ -88,15 +98,11 @@ class Collected(NamedTuple):
     Attributes
     ----------
     going
-        Entries that went.
-    orphans
-        How many blobs went that no entry named.
-    orphan_bytes
-        What these and other leftovers took up.
-    freed_bytes
-        What all of it took up.
-    left_bytes
-        What is left.
+        Entries.
+    orphans, orphan_bytes
+        Blobs that no entry named and what is left of interrupted writers: how many blobs, and what all took up.
+    freed_bytes, left_bytes
+        What everything took up that went, and what is left.
     """
 
     going: tuple[Going, ...]
@@ -118,22 +124,23 @@ def limits(store: Store, settings: Settings) -> Limits:
 
 
 def max_bytes(store: Store, settings: Settings) -> int | None:
-    """How much the store may hold; None for no limit. The default is taken once for a process and a store."""
+    """How much the store may hold; None for no limit. The default is taken once for a process and a store.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read.
+    """
     if settings.max_size is not None:
         return None if settings.max_size == math.inf else int(settings.max_size)
+    if not is_measured(store):
+        return None
     if store.url not in _defaults:
-        filled, free = store.room() if is_measured(store) else (None, None)
-        if filled is None and free is not None and is_measured(store):
-            filled = _filled(store)
-        _defaults[store.url] = None if free is None else int(SHARE * ((filled or 0) + free))
+        filled, free = store.room()
+        if filled is None:
+            filled = sum(kept.size_bytes for kept in store.survey(""))
+        _defaults[store.url] = None if free is None else int(SHARE * (filled + free))
     return _defaults[store.url]
-
-
-def _filled(store: Measured) -> int:
-    """What a store holds, by looking; the estimate goes on from there."""
-    filled_bytes = sum(kept.size_bytes for kept in store.survey(""))
-    store.settle(filled_bytes)
-    return filled_bytes
 
 
 # -- collections ---------------------------------------------------------------------------
@@ -158,8 +165,10 @@ def after_save(store: Store, settings: Settings, path: str) -> Collected | None:
     with store.alone() as alone:
         if not alone:
             return None
-        # Most of what may be wrong is the estimate: to look is quick, where reading every manifest is not.
-        if _filled(store) <= most:
+        # What is wrong is the estimate, often: to look is quick, and to read every manifest is not.
+        counted = sum(kept.size_bytes for kept in store.survey(""))
+        if counted <= most:
+            store.settle(counted)
             return None
         return _collect(store, limits(store, settings), spared={path})
 
@@ -174,62 +183,59 @@ def collect(store: Store, wanted: Limits, *, dry_run: bool = False) -> Collected
         somebody else.
     """
     if not is_measured(store):
-        raise StoreError(f"the store {store.url} does not tell what its entries take up. Remove entries with `rm`.")
+        raise StoreError(f"the store {store.url} does not tell what its entries take up. Use `blockcache rm`.")
     if dry_run:
         stock = take_stock(store)
-        going, orphans = _due(stock, wanted), stock.orphans()
+        going, orphans = due(stock, wanted), stock.orphans()
         freed_bytes = sum(g.freed_bytes for g in going) + sum(orphans.values())
         left_bytes = stock.size_bytes - freed_bytes
         return Collected(tuple(going), len(orphans), sum(orphans.values()), freed_bytes, left_bytes)
     with store.alone() as alone:
         if not alone:
-            raise StoreError(f"somebody else is collecting {store.url} just now. Try again in a moment.")
-        done = _collect(store, wanted, spared=())
-        tidied_bytes = store.tidy(GRACE_S)
-        return done._replace(
-            orphan_bytes=done.orphan_bytes + tidied_bytes, freed_bytes=done.freed_bytes + tidied_bytes
-        )
+            raise StoreError(f"the store {store.url} is being collected by somebody else just now. Try again later.")
+        done = _collect(store, wanted)
+        tidied = store.tidy(GRACE_S)
+    return done._replace(orphan_bytes=done.orphan_bytes + tidied, freed_bytes=done.freed_bytes + tidied)
 
 
-def _collect(store: Measured, wanted: Limits, spared: Collection[str]) -> Collected:
-    began = time.monotonic()
-    before = store.room().filled_bytes or 0
-    stock = take_stock(store)
-    found_bytes = stock.size_bytes
-    sweep = _Sweep(store, stock, began)
-    going = sweep.entries(_due(stock, wanted, spared))
-    orphans, orphan_bytes = sweep.blobs()
-    sweep.records()
-    left_bytes = found_bytes - sweep.freed_bytes
-    # What others have put meanwhile may be in what was found, or not.
-    meanwhile = (store.room().filled_bytes or 0) - before
-    most = math.inf if wanted.max_bytes is None else _LEFT * wanted.max_bytes
-    store.settle(int(min(left_bytes + max(meanwhile, 0), most)))
-    return Collected(tuple(going), orphans, orphan_bytes, sweep.freed_bytes, left_bytes)
-
-
-def _due(stock: Stock, wanted: Limits, spared: Collection[str] = ()) -> list[Going]:
-    """What the limits say, of what is there but for blobs that nobody needs."""
-    named = stock.needed.union(*(e.blobs for e in stock.entries))
-    waiting = sum(size for b, (size, idle_s) in stock.blobs.items() if b not in named and idle_s < GRACE_S)
+def due(stock: Stock, wanted: Limits, spared: Collection[str] = ()) -> list[Going]:
+    """The entries that go by the limits; blobs that nobody needs go first, and count no more."""
+    orphans = stock.orphans()
     return choose(
         stock.entries,
         {b: size for b, (size, _) in stock.blobs.items()},
         wanted,
         spared={*spared, *stock.pinned},
         needed=stock.needed,
-        other_bytes=stock.other_bytes + waiting,
+        other_bytes=stock.other_bytes + sum(stock.blobs[b][0] for b in stock.nobodys if b not in orphans),
     )
 
 
+def _collect(store: Measured, wanted: Limits, spared: Collection[str] = ()) -> Collected:
+    began = time.monotonic()
+    before = store.room().filled_bytes or 0
+    stock = take_stock(store)
+    found_bytes = stock.size_bytes
+    sweep = _Sweep(store, stock, began)
+    going = sweep.entries(due(stock, wanted, spared))
+    orphans, orphan_bytes = sweep.blobs()
+    sweep.records()
+    left_bytes = found_bytes - sweep.freed_bytes
+    # What others have put meanwhile may be in what was found, or not.
+    meanwhile = max((store.room().filled_bytes or 0) - before, 0)
+    most = math.inf if wanted.max_bytes is None else _LEFT * wanted.max_bytes
+    store.settle(int(min(left_bytes + meanwhile, most)))
+    return Collected(tuple(going), orphans, orphan_bytes, sweep.freed_bytes, left_bytes)
+
+
 class _Sweep:
-    """One collection: what goes, looked at immediately before."""
+    """One collection: everything that goes is looked at immediately before."""
 
     def __init__(self, store: Measured, stock: Stock, began: float) -> None:
         self._store = store
         self._stock = stock
         self._began = began
-        self._gone: list[Entry] = []
+        self._gone: set[Entry] = set()
         self.freed_bytes = 0
 
     @property
@@ -243,47 +249,47 @@ class _Sweep:
         for one in going:
             if self._store.discard(one.entry.path, self._since_s):
                 done.append(one)
+                self._gone.add(one.entry)
                 self.freed_bytes += one.entry.size_bytes
-            elif self._store.exists(one.entry.path):  # somebody uses it, or has made it again
-                continue
-            self._gone.append(one.entry)
+            elif not self._store.exists(one.entry.path):
+                self._gone.add(one.entry)  # by somebody else; one that is used again stays
         for path in self._stock.torn:
-            self._store.discard(path, GRACE_S)
+            if self._store.discard(path, GRACE_S):
+                self._stock.keys[_key(path)] -= 1
         return done
 
     def blobs(self) -> tuple[int, int]:
-        """Let blobs go that nobody needs any more; how many were nobody's before, and their bytes."""
-        gone = set(self._gone)
-        needed = self._stock.needed.union(*(e.blobs for e in self._stock.entries if e not in gone))
-        freed = set().union(*(e.blobs for e in gone)) & self._stock.blobs.keys() - needed
+        """Let blobs go that nobody needs; how many were nobody's before, and what they took up."""
+        orphans = [(b, size) for b, size in self._stock.orphans().items() if self._discard(b, GRACE_S)]
+        staying = (e.blobs for e in self._stock.entries if e not in self._gone)
+        freed = set[str]().union(*(e.blobs for e in self._gone)) & self._stock.blobs.keys()
+        freed -= self._stock.needed.union(*staying)
         if any(self._stock.blobs[b][1] < GRACE_S for b in freed):
             freed -= self._named_since()
         for blob in freed:
             self._discard(blob, self._since_s)
-        orphans = [(b, size) for b, size in self._stock.orphans().items() if self._discard(b, GRACE_S)]
         return len(orphans), sum(size for _, size in orphans)
 
     def _discard(self, blob: str, idle_s: float) -> bool:
-        gone = self._store.discard(f"blobs/{blob}", idle_s)
-        self.freed_bytes += self._stock.blobs[blob][0] * gone
-        return gone
+        is_gone = self._store.discard(f"blobs/{blob}", idle_s)
+        self.freed_bytes += self._stock.blobs[blob][0] * is_gone
+        return is_gone
 
     def _named_since(self) -> set[str]:
-        """Blobs of manifests that were put since the collection began."""
-        known = {e.path for e in self._stock.entries}
+        """Blobs that manifests name which were put since the collection began."""
         named: set[str] = set()
         for kept in self._store.survey("entries"):
-            if kept.idle_s <= self._since_s or kept.name not in known:
-                named |= _digests(self._store, kept.name)
+            if kept.idle_s <= self._since_s and (data := self._store.get(kept.name)) is not None:
+                named |= _digests(data)
         return named
 
     def records(self) -> None:
-        """Let go what leads to entries that are there no more."""
-        left = {e.key for e in self._stock.entries} - {e.key for e in self._gone}
-        left |= {e.key for e in self._stock.entries if e not in set(self._gone)}
+        """Let go what leads to keys that have no entry any more."""
         mine = {e.key for e in self._gone}
-        for key, names in self._stock.pointers.items():
-            if key not in left:
+        for entry in self._gone:
+            self._stock.keys[entry.key] -= 1
+        for key, names in self._stock.leading.items():
+            if not self._stock.keys.get(key):
                 for name in names:
                     self._store.discard(name, self._since_s if key in mine else GRACE_S)
 
@@ -292,39 +298,85 @@ class _Sweep:
 
 
 def take_stock(store: Measured) -> Stock:
-    """What is in a store. It reads every manifest, and nothing else of what the store holds.
+    """What is in a store: it reads every manifest, and of everything else what it takes up.
 
     Raises
     ------
     StoreError
         When the store cannot be read.
     """
-    stock = Stock()
-    # Blobs first: one that is listed has its manifest by the time that manifests are read, or is young.
-    for kept in store.survey("blobs"):
-        stock.blobs[kept.name.rpartition("/")[2]] = kept.size_bytes, kept.idle_s
-    for family in ("names", "pins"):
-        for kept in store.survey(family):
-            stock.other_bytes += kept.size_bytes
-            key = kept.name.rpartition("/")[2] if family == "names" else kept.name.split("/")[1]
-            stock.pointers.setdefault(key, []).append(kept.name)
-            if family == "pins":
-                stock.pinned.add(pinned_path(kept.name))
-    now = datetime.now(UTC)
-    for kept in store.survey("entries"):
-        data = store.get(kept.name)
-        if data is None:
-            continue
-        try:
-            raw = json.loads(bytes(data))
-        except (ValueError, RecursionError):
-            stock.torn.append(kept.name)
-            stock.other_bytes += kept.size_bytes
-            continue
-        entry = _entry(kept, raw, now)
-        if entry is not None:
-            stock.entries.append(entry)
+    stock, manifests = Stock(), []
+    for kept in store.survey(""):
+        family, _, rest = kept.name.partition("/")
+        if family == "blobs":
+            stock.blobs[rest] = kept.size_bytes, kept.idle_s
+        elif family == "entries":
+            manifests.append(kept)
         else:
             stock.other_bytes += kept.size_bytes
-            stock.needed |= _digests_in(data)
+            if family == "names":
+                stock.leading.setdefault(rest.rpartition("/")[2], []).append(kept.name)
+            elif family == "pins":
+                stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
+                stock.pinned.add(pinned_path(kept.name))
+    # Afterwards: a blob that was listed has its manifest by now, or is young.
+    now = datetime.now(UTC)
+    for kept in manifests:
+        _count(stock, kept, store.get(kept.name), now)
     return stock
+
+
+def _count(stock: Stock, kept: Kept, data: Buffer | None, now: datetime) -> None:
+    """Count one manifest."""
+    if data is None:  # somebody removed it this very moment
+        return
+    key = _key(kept.name)
+    stock.keys[key] = stock.keys.get(key, 0) + 1
+    try:
+        raw = json.loads(bytes(data))
+    except (ValueError, RecursionError):
+        stock.torn.append(kept.name)
+        stock.other_bytes += kept.size_bytes
+        return
+    try:
+        stock.entries.append(_entry(kept, key, raw, now))
+    except (KeyError, TypeError, ValueError, IndexError):  # of a newer format, or foreign: whoever made it may need it
+        stock.needed |= _digests(data)
+        stock.other_bytes += kept.size_bytes
+
+
+def _entry(kept: Kept, key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
+    """What is to be known of an entry.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, IndexError
+        When the record is not a manifest of a format that this version knows.
+    """
+    if raw["format"] > FORMAT:
+        raise ValueError("of a newer format")
+    made = raw["provenance"]
+    blobs = {row[0] for row in raw["blobs"]} | {row[1] for row in raw.get("files", ())} | {raw.get("texts", "")}
+    if not all(type(text) is str for text in (raw["name"], *blobs)):
+        raise TypeError("not text")
+    return Entry(
+        path=kept.name,
+        name=raw["name"],
+        key=key,
+        age_s=(now - datetime.fromisoformat(made["made_at"])).total_seconds(),
+        idle_s=kept.idle_s,
+        # What is never served any more spares nothing.
+        work_s=max(float(made["duration_s"]), 0.0) if raw["format"] in SERVED else 0.0,
+        size_bytes=kept.size_bytes,
+        blobs=frozenset(blobs),
+    )
+
+
+def _digests(data: Buffer) -> set[str]:
+    """Everything in a record that may be a digest."""
+    return {found.decode() for found in _DIGEST.findall(data)}
+
+
+def _key(path: str) -> str:
+    """The key's digest in a manifest's name."""
+    return path.split("/")[1]

@@ -1,9 +1,10 @@
 """Stores keep bytes under names and know nothing else.
 
-Names are relative paths of two or more parts separated by ``/``. The families in use
-(see FORMAT.md) are ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``,
-``names/<quoted block name>/<key digest>`` and ``pins/<key digest>/<entry id>``. A part is any text without ``/`` and NUL
-that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
+Names are relative paths of two or more parts separated by ``/``. Four families are in use
+(see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``,
+``names/<quoted block name>/<key digest>`` and ``pins/<key digest>/<entry id>``. A part is any text
+without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever
+makes the name to quote.
 
 A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
 Names of the other families may be put again, and the last ``put`` counts.
@@ -134,11 +135,11 @@ class Measured(Store, Protocol):
         ...
 
     def touch(self, name: str) -> None:
-        """``name`` was used just now. It may be left out when that was said within the last hour, or cannot be noted."""
+        """``name`` was used just now: noted at most once an hour, and only where it can be."""
         ...
 
     def discard(self, name: str, idle_s: float) -> bool:
-        """Forget ``name``, unless it was put or touched within the last ``idle_s`` seconds; True when it is gone by this.
+        """Forget ``name`` unless it was put or touched within the last ``idle_s`` seconds; True when that was done.
 
         The look comes immediately before: a blob that a writer finds in its place, and touches, stays.
         """

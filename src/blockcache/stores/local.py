@@ -292,12 +292,17 @@ class LocalStore:
         StoreError
             When a folder cannot be read.
         """
-        folder = f"{self._root}/{prefix}" if prefix in _SHARDED else self._path(prefix, folder=True)
+        prefix = prefix.rstrip("/")
+        if prefix:
+            folders = {prefix: f"{self._root}/{prefix}" if prefix in _SHARDED else self._path(prefix, folder=True)}
+        else:
+            folders = {f.name: f.path for f in _scan(self._root) if f.is_dir() and not f.name.startswith(".")}
         self._ledger.set_clock()
-        try:
-            yield from measure.survey(folder, prefix, self._ledger.now_s)
-        except OSError as error:
-            raise _failure("list", folder, error) from error
+        for family, folder in folders.items():
+            try:
+                yield from measure.survey(folder, family, self._ledger.now_s, spread=family in _SHARDED)
+            except OSError as error:
+                raise _failure("list", folder, error) from error
 
     def touch(self, name: str) -> None:
         """Note that ``name`` was used, at most once an hour."""

@@ -27,7 +27,6 @@ UNIT_BYTES = 64 << 10
 _BLOCK_BYTES = 4 << 10
 #: A use within this time after another one is not noted.
 _TOUCH_S = 3600
-_FAMILIES_SHARDED = ("blobs", "entries")
 
 
 def taken(size_bytes: int) -> int:
@@ -68,8 +67,11 @@ class Ledger:
         return Room(filled, self._free())
 
     def _free(self) -> int | None:
+        folder = self._root
+        while not os.path.isdir(folder) and os.path.dirname(folder) != folder:  # before the first write
+            folder = os.path.dirname(folder)
         try:
-            found = os.statvfs(self._root)
+            found = os.statvfs(folder)
         except OSError:
             return None
         return found.f_bavail * found.f_frsize
@@ -135,7 +137,7 @@ def renew(path: str, status: os.stat_result) -> None:
     os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
 
 
-def survey(folder: str, prefix: str, now_s: float) -> Iterator[Kept]:
+def survey(folder: str, prefix: str, now_s: float, *, spread: bool = False) -> Iterator[Kept]:
     """Every file below a folder; those that come or go meanwhile may be there or not.
 
     Raises
@@ -154,8 +156,9 @@ def survey(folder: str, prefix: str, now_s: float) -> Iterator[Kept]:
         try:
             if entry.is_dir(follow_symlinks=False):
                 # The folders that spread a family are in no name.
-                spreads = prefix in _FAMILIES_SHARDED
-                yield from survey(entry.path, prefix if spreads else name, now_s)
+                yield from survey(entry.path, prefix if spread else name, now_s)
+                continue
+            if spread:
                 continue
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
