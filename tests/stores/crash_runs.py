@@ -20,7 +20,7 @@ import numpy as np
 
 from blockcache import catalogue, configure, passage
 from blockcache.errors import FrozenMissError
-from blockcache.stores import local
+from blockcache.stores import local, measure
 
 SEEDS = 12
 PROGRAM = """\
@@ -92,7 +92,7 @@ def main() -> None:
     sys.modules["program"] = program
     exec(compile(PROGRAM, program.__file__, "exec"), program.__dict__)
     configure(quiet=True)
-    local._DEAD_S = 0  # only one writer at a time: what another left is a dead one's
+    measure._DEAD_S = 0  # only one writer at a time: what another left is a dead one's
     program.work(0, "on")
     there, problems, most_left, wrote = {0}, [], 0, 0
     for point in range(points):

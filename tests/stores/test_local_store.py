@@ -23,9 +23,10 @@ from pathlib import Path
 import pytest
 import xxhash
 from conformance import StoreConformance, store_machine
+from measured import MeasuredConformance
 
 from blockcache.errors import StoreError
-from blockcache.stores import local
+from blockcache.stores import local, measure
 from blockcache.stores.local import LocalStore
 
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -41,7 +42,7 @@ def files_below(folder):
     return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file())
 
 
-class TestLocalStore(StoreConformance):
+class TestLocalStore(StoreConformance, MeasuredConformance):
     @pytest.fixture
     def store(self, tmp_path):
         return LocalStore(tmp_path / "store")
@@ -114,7 +115,7 @@ def test_what_killed_writers_left_is_swept_and_what_is_being_written_is_not(stor
     assert sorted(store.list("")) == ["blobs/abcdef"]
     LocalStore(store.url).put("blobs/abcdef2", [b"1"])
     assert left.exists()
-    monkeypatch.setattr(local, "_DEAD_S", -1)
+    monkeypatch.setattr(measure, "_DEAD_S", -1)
 
     def parts():
         """A second writer comes while this one writes."""
