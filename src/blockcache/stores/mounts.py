@@ -8,8 +8,22 @@ import re
 #: Network file systems, and those of a machine that this one is a guest of. Everything in FUSE counts too: most of it
 #: is remote, and what is not is only read more slowly.
 _SHARED = frozenset(
-    ("9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse", "gfs2", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2")
-    + ("orangefs", "prl_fs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs")
+    (
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse",
+        "gpfs",
+        "lustre",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "smb3",
+        "vboxsf",
+        "virtiofs",
+    )
 )
 
 _MOUNTS = "/proc/self/mountinfo"
