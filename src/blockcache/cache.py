@@ -18,6 +18,7 @@ from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out, open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.fingerprint.modules import is_library
+from blockcache.fingerprint.registry import digest
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.memory import Held, Memory
@@ -448,7 +449,7 @@ def save(
         pack_digest.update(part)
     blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     for buffer in layout.large:
-        blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+        blobs.append(_put(store, digest(buffer).hex(), [buffer], buffer.nbytes))
     if made is not None:
         outputs.put(store, made)
     manifest = Manifest(

@@ -29,6 +29,7 @@ from typing import TypeVar
 
 import xxhash
 
+from blockcache import untouched
 from blockcache.errors import StoreError
 from blockcache.stores import Buffer, Kept, Room, measure
 
@@ -137,9 +138,12 @@ class LocalStore:
             if size < _MAP_BYTES:
                 return _read(fd, size)
             try:
-                return memoryview(_map(fd, size))
+                memory = _map(fd, size)
             except (OSError, ValueError):  # no maps here, or too many, or truncated meanwhile
                 return _read(fd, size)
+            if size >= untouched.WORTH_BYTES and name.startswith("blobs/"):
+                untouched.watch(memory, path, name.removeprefix("blobs/"), _is_sealed)
+            return memoryview(memory)
         except OSError as error:
             raise _failure("read", path, error) from error
         finally:
