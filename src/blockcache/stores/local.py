@@ -27,6 +27,7 @@ from contextlib import AbstractContextManager
 
 import xxhash
 
+from blockcache import untouched
 from blockcache.errors import StoreError
 from blockcache.stores import Buffer, Kept, Room, measure, mounts
 from blockcache.stores.mapping import map_private, read
@@ -132,9 +133,12 @@ class LocalStore:
             if size < _MAP_BYTES or self._is_shared():
                 return read(fd, size)
             try:
-                return memoryview(map_private(fd, size))
+                memory = map_private(fd, size)
             except (OSError, ValueError):  # no maps here, or too many, or truncated meanwhile
                 return read(fd, size)
+            if size >= untouched.WORTH_BYTES and name.startswith("blobs/"):
+                untouched.watch(memory, path, name.removeprefix("blobs/"), _is_sealed)
+            return memoryview(memory)
         except OSError as error:
             raise _failure("read", path, error) from error
         finally:
