@@ -2,7 +2,8 @@
 
 A lookup in a store with 1 to 100,000 entries of one name; blocks that read or bind 10,000 variables; a list of a
 million small objects; and with `--big` an array of 20 GB, which needs 22 GB of memory and 45 GB of disk. Each line is a
-fresh interpreter. "of" is what it is compared with: the smallest store, a tenth of the variables, pickle, the bare write.
+fresh interpreter. "of" is what it is compared with: the smallest store, a tenth of the variables, pickle, a bare write.
+All but the array in processor time, the system's for us included, so that a busy machine does not count.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MOST_BESIDE = 192 << 20
 
 HEAD = """
 import gc, json, os, pickle, statistics, sys
-from time import perf_counter as clock
+from time import process_time as clock
 from blockcache import cached_block, configure, events
 configure(store="store", quiet=True)
 def say(**facts): print(json.dumps(facts))
@@ -125,6 +126,7 @@ say(miss=statistics.median(misses), hit=statistics.median(hits), dump=statistics
 BIG = (
     HEAD
     + """
+from time import perf_counter as clock
 import numpy as np
 size = int(GB * 1e9)
 with open("bare.bin", "wb", buffering=0) as file:
@@ -190,13 +192,13 @@ def entries(folder: Path, most: int) -> Iterator[Line]:
         multiply(folder / "store", size, count)
         count = size
         hits = run(ENTRY, folder, 0, 60, "on")
-        # The first of a process: later ones are compared with what it has met.
+        # The first of a process, which reads the last eight entries: later ones are compared with what it has met.
         misses = [run(ENTRY, folder, -1 - k, 1, "readonly") for k in range(5)]
         assert hits["hit"] and all(miss["why"].startswith("value number changed") for miss in misses), misses
         now = median(hits["took"][10:]), median(miss["took"][0] for miss in misses)
         first = first or now
         yield against(f"hit, {size:,} entries", now[0], first[0], "<= 1.3 x", 1.3)
-        yield against(f"first miss of a process and why, {size:,} entries", now[1], first[1], "<= 1.5 x", 1.5)
+        yield against(f"first miss of a process and why, {size:,} entries", now[1], first[1], "<= 2 x", 2.0)
 
 
 # -- large blocks ---------------------------------------------------------------------------------

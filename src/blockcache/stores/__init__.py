@@ -148,6 +148,13 @@ class Measured(Store, Protocol):
         """What :meth:`Store.list` lists, with size and age."""
         ...
 
+    def newest(self, prefix: str, count: int) -> list[str]:
+        """At most ``count`` names right in the folder ``prefix``, the last put or touched first.
+
+        Of a folder with very many it looks at some: the cost has a bound.
+        """
+        ...
+
     def touch(self, name: str) -> None:
         """``name`` was used just now: noted at most once an hour, and only where it can be."""
         ...

@@ -325,6 +325,20 @@ class LocalStore:
             except OSError as error:
                 raise _failure("list", folder, error) from error
 
+    def newest(self, prefix: str, count: int) -> list[str]:
+        """At most ``count`` names right in a folder, the last put or touched first; of very many, some are looked at.
+
+        Raises
+        ------
+        StoreError
+            When the folder cannot be read.
+        """
+        folder = self._path(prefix, folder=True)
+        try:
+            return [f"{prefix}/{name}" for name in measure.newest(folder, count)]
+        except OSError as error:
+            raise _failure("list", folder, error) from error
+
     def touch(self, name: str) -> None:
         """Note that ``name`` was used, at most once an hour."""
         self._ledger.touch(name, self._path(name))
