@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from blockcache.errors import IntegrityError
 from blockcache.model import Key, Manifest, Miss, compare
@@ -46,7 +46,7 @@ def _newest(store: Store, block_name: str) -> tuple[Manifest, ...]:
     return tuple(_by_age(store, (name for key in keys for name in _last(store, _entries(key), 1))))
 
 
-def _last(store: Store, folder: str, count: int) -> list[str]:
+def _last(store: Store, folder: str, count: int) -> Sequence[str]:
     """A few names below a folder, the last put first where the store can tell."""
     return store.newest(folder, count) if is_measured(store) else list(itertools.islice(store.list(folder), count))
 

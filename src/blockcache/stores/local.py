@@ -22,7 +22,7 @@ import functools
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import xxhash
@@ -364,7 +364,7 @@ class LocalStore:
             except OSError as error:
                 raise _failure("list", folder, error) from error
 
-    def newest(self, prefix: str, count: int) -> list[str]:
+    def newest(self, prefix: str, count: int) -> Sequence[str]:
         """At most ``count`` names right in a folder, the last put or touched first; of very many, some are looked at.
 
         Raises
