@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from blockcache.catalogue import pinned_path
 from blockcache.errors import StoreError
 from blockcache.eviction import Entry, Going, Limits, choose
 from blockcache.model import FORMAT, SERVED
+from blockcache.naming import pinned_path
 from blockcache.settings import Settings
 from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 
