@@ -14,6 +14,7 @@ from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out
 from blockcache.errors import CodecError
 from blockcache.fingerprint.modules import is_library
+from blockcache.fingerprint.registry import digest
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.memory import Asked, Memory
@@ -128,7 +129,7 @@ def save(
     for part in layout.pack_parts:
         pack_digest.update(part)
     pieces = [_Piece(pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
-    pieces += [_Piece(xxhash.xxh3_128_hexdigest(b), [b], b.nbytes) for b in layout.large]
+    pieces += [_Piece(digest(b).hex(), [b], b.nbytes) for b in layout.large]
     _put(store, pieces, made)
     manifest = Manifest(
         name=block_name,

@@ -129,7 +129,9 @@ def test_many_processes_save_and_collect(project):
     many = int(os.environ.get("RACE_PROCESSES", "4"))
     command = [sys.executable, "main.py", seconds, "collect"]
     running = [
-        subprocess.Popen(command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(many)
     ]
     for process in running:
