@@ -1,8 +1,12 @@
 """Which library's reducers look after a class.
 
-A library gets a file ``blockcache/types/<library>_codec.py`` with one function,
-``reducer(cls)``, that returns the reducer of a class or None. The file is named
-here by a string and imported on the first value of that library, so a program
+A library gets a file ``blockcache/types/<library>_codec.py``, its room, with up to three names:
+
+- ``reducer(cls)`` returns the reducer of a class for pickle, or None;
+- ``typed(cls)`` returns the reducer of exactly this class for typed trees, or None. What such a reducer calls is in
+- ``MAKERS``, the functions that a tree of the library may call, by the names that stand in trees.
+
+The file is named here by a string and imported on the first value of that library, so a program
 that does not use the library never pays for it.
 """
 
@@ -11,29 +15,39 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from blockcache.codec.regions import Collector
+from blockcache.errors import CodecError
 
 #: Takes a value and the collector of its buffers; returns what ``__reduce_ex__`` may return,
 #: or NotImplemented to leave the value to plain pickle.
 Reducer = Callable[[Any, Collector], Any]
 
 _ROOMS = {
+    "PIL": "blockcache.types.pil_codec",
     "multiprocessing": "blockcache.codec.tied",
     "re": "blockcache.codec.tied",
     "tempfile": "blockcache.codec.tied",
     "marimo": "blockcache.types.marimo_codec",
     "matplotlib": "blockcache.types.matplotlib_codec",
+    "networkx": "blockcache.types.networkx_codec",
     "numpy": "blockcache.types.numpy_codec",
     "pandas": "blockcache.types.pandas_codec",
     "polars": "blockcache.types.polars_codec",
     "pyarrow": "blockcache.types.arrow_codec",
     "pyparsing": "blockcache.types.pyparsing_codec",
+    "scipy": "blockcache.types.scipy_codec",
     "sklearn": "blockcache.types.sklearn_codec",
     "torch": "blockcache.types.torch_codec",
 }
+
+#: Where the standard library's modules have their typed rules.
+_STANDARD = "blockcache.codec.standard"
+_STANDARD_MODULES = frozenset(
+    ("array", "builtins", "collections", "datetime", "decimal", "fractions", "pathlib", "re", "uuid", "zoneinfo")
+)
 
 #: What texts among the outputs may not say, where a library is loaded, and why.
 _REFUSED_TEXTS = {
@@ -60,7 +74,45 @@ def reducer_for(cls: type) -> Reducer | None:
         library = module.partition(".")[0] if isinstance(module, str) else ""
         if library in _ROOMS and library not in asked and library in sys.modules:
             asked.add(library)
-            found: Reducer | None = importlib.import_module(_ROOMS[library]).reducer(cls)
+            room = importlib.import_module(_ROOMS[library])
+            found: Reducer | None = room.reducer(cls) if hasattr(room, "reducer") else None
             if found is not None:
                 return found
     return None
+
+
+def typed_reducer_for(cls: type) -> tuple[Reducer, str] | None:
+    """How a value of exactly this class is reduced for a tree, and the library whose makers that calls."""
+    module = cls.__module__
+    library = module.partition(".")[0] if isinstance(module, str) else ""
+    if library in _STANDARD_MODULES:
+        library = "python"
+    room = _room(library)
+    reducer = room.typed(cls) if hasattr(room, "typed") else None
+    return None if reducer is None else (reducer, library)
+
+
+def maker(tag: str) -> Callable[..., Any]:
+    """The function that ``library.name`` stands for in trees.
+
+    Raises
+    ------
+    CodecError
+        When no room has it.
+    """
+    library, _, name = tag.partition(".")
+    found: Callable[..., Any] | None = makers_of(library).get(name)
+    if found is None:
+        raise CodecError(f"{tag!r} is not known to this version")
+    return found
+
+
+def makers_of(library: str) -> Mapping[str, Callable[..., Any]]:
+    """What trees may call of a library, by name."""
+    found: Mapping[str, Callable[..., Any]] = getattr(_room(library), "MAKERS", {})
+    return found
+
+
+def _room(library: str) -> Any:
+    name = _STANDARD if library == "python" else _ROOMS.get(library)
+    return None if name is None else sys.modules.get(name) or importlib.import_module(name)
