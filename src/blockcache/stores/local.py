@@ -4,11 +4,12 @@ Layout::
 
     <store>/CACHEDIR.TAG  .gitignore        written once, so that backups and git leave the store alone
     <store>/.tmp/<random>                   files being written
+    <store>/.room  .lock                    how much is here, by its length; held by who collects
     <store>/blobs/ab/abcdef...              mode 0444
     <store>/entries/ab/abcdef.../<id>.json
     <store>/names/<quoted name>/<digest>
 
-A file appears under its final name by one rename, complete. Whatever is killed
+A file appears under its final name by one rename or link, complete. Whatever is killed
 half-way leaves a file in ``.tmp`` and nothing else.
 """
 
@@ -23,12 +24,13 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import xxhash
 
 from blockcache.errors import StoreError
-from blockcache.stores import Buffer
+from blockcache.stores import Buffer, Kept, Room, measure
 
 #: From this size up a file is mapped: below, reading it costs less than the mapping's page faults.
 _MAP_BYTES = 64 << 10
@@ -45,6 +47,8 @@ _BATCH_BYTES = 1 << 20
 _COPY_BYTES = 1 << 30
 #: Other file systems, a system or a file system that has no such copy.
 _CANNOT_COPY = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+#: A file system without hard links, or one that gives them up to a few.
+_CANNOT_LINK = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
 #: The marks of a sealed blob are modification times in this second, which no write can leave behind.
 _SEAL_S = 1_000_000_000
@@ -103,6 +107,7 @@ class LocalStore:
         self._root = os.path.abspath(path)
         self._temporary = f"{self._root}/.tmp"
         self._opened = False
+        self._ledger = measure.Ledger(self._root)
 
     @property
     def url(self) -> str:
@@ -162,6 +167,25 @@ class LocalStore:
             if not self._opened:
                 self._open()
             self._write(path, parts, 0o444 if is_blob else 0o666, _boot_mark() if is_blob else None)
+        except OSError as error:
+            raise _failure("write", path, error) from error
+
+    def put_new(self, name: str, parts: Iterable[Buffer]) -> bool:
+        """Keep the concatenation of ``parts`` under ``name`` if nothing is there; whether it was.
+
+        Where the file system has no hard links the name is there first, and its bytes a moment later.
+
+        Raises
+        ------
+        StoreError
+            When the file cannot be written; nothing is left behind under ``name``.
+        """
+        path = self._path(name)
+        try:
+            if not self._opened:
+                self._open()
+            is_blob = name.startswith("blobs/")
+            return self._write_new(path, parts, 0o444 if is_blob else 0o666, _boot_mark() if is_blob else None)
         except OSError as error:
             raise _failure("write", path, error) from error
 
@@ -279,6 +303,73 @@ class LocalStore:
         finally:
             os.close(fd)
 
+    # -- room, see measure.py --------------------------------------------------------------
+
+    def survey(self, prefix: str) -> Iterator[Kept]:
+        """What ``list`` lists, with size and age.
+
+        Raises
+        ------
+        StoreError
+            When a folder cannot be read.
+        """
+        prefix = prefix.rstrip("/")
+        if prefix:
+            folders = {prefix: f"{self._root}/{prefix}" if prefix in _SHARDED else self._path(prefix, folder=True)}
+        else:
+            folders = {f.name: f.path for f in _scan(self._root) if f.is_dir() and not f.name.startswith(".")}
+        self._ledger.set_clock()
+        for family, folder in folders.items():
+            try:
+                yield from measure.survey(folder, family, self._ledger.now_s, spread=family in _SHARDED)
+            except OSError as error:
+                raise _failure("list", folder, error) from error
+
+    def touch(self, name: str) -> None:
+        """Note that ``name`` was used, at most once an hour."""
+        self._ledger.touch(name, self._path(name))
+
+    def discard(self, name: str, idle_s: float) -> bool:
+        """Forget ``name`` unless it was put or touched within the last ``idle_s`` seconds.
+
+        Raises
+        ------
+        StoreError
+            When the file cannot be removed.
+        """
+        return measure.is_idle(self._path(name), self._ledger.now_s, idle_s) and self.delete(name)
+
+    def room(self) -> Room:
+        """About how much is here, and what is free on the disk."""
+        return self._ledger.room()
+
+    def settle(self, filled_bytes: int) -> None:
+        """Note how much is here.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        try:
+            self._ledger.settle(filled_bytes)
+        except OSError as error:
+            raise _failure("write", self._root, error) from error
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether nobody else is inside."""
+        return self._ledger.alone()
+
+    def tidy(self, idle_s: float) -> int:
+        """Remove old files of interrupted writers and empty folders; bytes freed."""
+        freed_bytes = 0
+        with contextlib.suppress(OSError):
+            freed_bytes = measure.remove_older(self._temporary, self._ledger.now_s - idle_s)
+        for family in _scan(self._root):
+            if family.is_dir(follow_symlinks=False) and not family.name.startswith("."):
+                measure.remove_empty(family.path)
+        return freed_bytes
+
     # -- paths -----------------------------------------------------------------------------
 
     def _path(self, name: str, *, folder: bool = False) -> str:
@@ -311,7 +402,13 @@ class LocalStore:
             status = os.stat(path)
         except OSError:
             return False
-        return size in (None, status.st_size) and _is_sealed(status)
+        if size not in (None, status.st_size) or not _is_sealed(status):
+            return False
+        try:
+            measure.renew(path, status)  # or a collection that is going on may take it for nobody's
+        except OSError as error:
+            return error.errno != errno.ENOENT  # gone by now; another's file, which cannot be dated, is there
+        return True
 
     def _open(self) -> None:
         """Before this process's first write: mark the directory as a cache, remove what killed writers left."""
@@ -319,18 +416,37 @@ class LocalStore:
         for name, content in (("CACHEDIR.TAG", _TAG), (".gitignore", b"*\n")):
             if not os.path.exists(f"{self._root}/{name}"):
                 self._write(f"{self._root}/{name}", [memoryview(content)], 0o666, None)
-        oldest = time.time() - _STALE_S
-        with os.scandir(self._temporary) as left:
-            for entry in left:
-                try:
-                    # Not the modification time: a blob about to be renamed bears its seal already.
-                    if entry.stat(follow_symlinks=False).st_ctime < oldest:
-                        os.unlink(entry.path)
-                except OSError:  # gone already, or not ours to remove
-                    continue
+        measure.remove_older(self._temporary, time.time() - _STALE_S)
         self._opened = True
 
     def _write(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> None:
+        with self._draft(parts, mode, mark_ns) as temporary:
+            _retry(os.path.dirname(path), lambda: os.rename(temporary, path))
+
+    def _write_new(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> bool:
+        folder = os.path.dirname(path)
+        with self._draft(parts, mode, mark_ns) as temporary:
+            try:
+                _retry(folder, lambda: os.link(temporary, path))
+            except FileExistsError:
+                # A server of files that was asked twice, because its first answer was lost, denies what it did.
+                is_ours = os.stat(temporary).st_nlink > 1
+            except OSError as error:
+                if error.errno not in _CANNOT_LINK:
+                    raise
+                # Whoever makes this one may: then the draft takes its place.
+                is_ours = _retry(folder, lambda: _reserve(path))
+                if is_ours:
+                    os.rename(temporary, path)
+                    return True
+            else:
+                is_ours = True
+            os.unlink(temporary)
+            return is_ours
+
+    @contextlib.contextmanager
+    def _draft(self, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> Iterator[str]:
+        """A complete file that has no name yet; it is removed when giving it one fails."""
         # Random, because process numbers repeat between the machines that share a store.
         temporary = f"{self._temporary}/{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -340,13 +456,24 @@ class LocalStore:
                 _write_all(fd, parts)
                 if mark_ns is not None:
                     _mark(fd, mark_ns)
+                size = os.fstat(fd).st_size
             finally:
                 os.close(fd)
-            _retry(os.path.dirname(path), lambda: os.rename(temporary, path))
+            yield temporary
+            self._ledger.add(size)
         except BaseException:
             with contextlib.suppress(OSError):  # what is left is swept later
                 os.unlink(temporary)
             raise
+
+
+def _reserve(path: str) -> bool:
+    """Make an empty file; whether there was none."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+    except FileExistsError:
+        return False
+    return True
 
 
 def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
