@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 from blockcache.codec import tree
 from blockcache.codec.regions import Buffer, Collector, Slice
-from blockcache.codec.registry import refused_text
 from blockcache.errors import CodecError
 
 #: How values may be stored: typed where all of them can be and that is no slower; or in one way only.
@@ -121,6 +120,8 @@ def encode(
 
     try:
         stream, taken, owner = pickling.write(outputs, collector, label, module_globals, is_library, address)
+    except CodecError:
+        raise
     except Exception as error:
         context = collector, label, module_globals, is_library
         raise _refusal(outputs, error, lambda value: pickling.trouble(value, *context)) from error
@@ -129,8 +130,6 @@ def encode(
 
 def _encoded(stream: list[Buffer], collector: Collector, owner: object, codecs: dict[str, str]) -> Encoded:
     regions, slices = collector.regions()
-    if why := refused_text(stream):
-        raise CodecError(f"the outputs hold {why}")
     return Encoded(stream, regions, slices, owner, codecs)
 
 

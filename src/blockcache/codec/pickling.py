@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from blockcache.codec.regions import Buffer, Collector
+from blockcache.codec.registry import refuse_texts
 from blockcache.codec.upstream import preamble
 from blockcache.errors import CodecError
 
@@ -44,7 +45,8 @@ def write(
         pickler.dump(outputs)
     if collector.upstream:
         stream.insert(0, preamble(stream, len(collector.upstream), address))
-    pieces = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
+    pieces: list[Buffer] = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
+    refuse_texts(pieces)
     return pieces, collector, (pickler, collector)
 
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from blockcache.codec.regions import Collector
+from blockcache.codec.regions import Buffer, Collector
 from blockcache.errors import CodecError
 
 #: Takes a value and the collector of its buffers; returns what ``__reduce_ex__`` may return,
@@ -58,12 +58,17 @@ _REFUSED_TEXTS = {
 }
 
 
-def refused_text(stream: Iterable[bytes | memoryview]) -> str:
-    """What a pickle stream says that would be wrong when it is restored; empty when there is nothing."""
+def refuse_texts(pieces: Collection[Buffer]) -> None:
+    """Refuse outputs whose texts, in pieces of a stream, would be wrong when they are restored.
+
+    Raises
+    ------
+    CodecError
+        Saying what they hold.
+    """
     for library, (pattern, why) in _REFUSED_TEXTS.items():
-        if library in sys.modules and any(pattern.search(piece) for piece in stream):
-            return why
-    return ""
+        if library in sys.modules and any(pattern.search(piece) for piece in pieces):
+            raise CodecError(f"the outputs hold {why}")
 
 
 def reducer_for(cls: type) -> Reducer | None:

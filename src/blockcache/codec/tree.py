@@ -137,7 +137,6 @@ _KINDS: dict[str, Callable[[Reader, list[Any], int], object]] = {
     "int": lambda r, node, number: int(node[1], 16),
     "float": lambda r, node, number: FLOAT.unpack(bytes.fromhex(node[1]))[0],
     "math.nan": lambda r, node, number: math.nan,
-    "numpy.nan": lambda r, node, number: _numpy_nan(),
     "text": lambda r, node, number: str(r.value(node[1]), "utf-8", "surrogatepass"),
     "bytes": Reader._bytes,
     "bytearray": lambda r, node, number: bytearray(r.value(node[1])),
@@ -149,13 +148,6 @@ _KINDS: dict[str, Callable[[Reader, list[Any], int], object]] = {
     "upstream": Reader._way,
     "module": Reader._module,
 }
-
-
-def _numpy_nan() -> float:
-    import numpy
-
-    found: float = numpy.nan
-    return found
 
 
 def loaded_module(name: str) -> object:

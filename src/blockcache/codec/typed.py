@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from blockcache.codec.regions import Collector
-from blockcache.codec.registry import makers_of, typed_reducer_for
+from blockcache.codec.registry import makers_of, refuse_texts, typed_reducer_for
 from blockcache.codec.tree import FLOAT
 
 #: Bytes and texts below this stand in the tree.
@@ -28,7 +28,7 @@ _BARE = frozenset((type(None), bool, int, float, str))
 _PLAIN = frozenset((type(None), bool, int, float))
 _WORD = 1 << 63
 #: How an output is stored whose top is one of these; of any other its library says it.
-_CODECS = {str: "text", bytes: "bytes", bytearray: "bytes"}
+_CODECS: dict[type, str] = {str: "text", bytes: "bytes", bytearray: "bytes", types.ModuleType: "module"}
 
 
 class Untyped(Exception):
@@ -72,6 +72,8 @@ class Writer:
     ----------
     codecs
         How each of the values is stored, in a word.
+    texts
+        What texts say that do not stand in the tree as they are.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Writer:
         loose: bool,
     ) -> None:
         self.codecs: dict[str, str] = {}
+        self.texts: list[bytes] = []
         self._collector = collector
         self._label = label
         self._address = address
@@ -232,7 +235,9 @@ class Writer:
         if plain and len(value) < _INLINE_BYTES:
             met.into[met.at] = value
         else:
-            met.into[met.at] = ["text", self._bytes_node(value.encode("utf-8", "surrogatepass"))]
+            data = value.encode("utf-8", "surrogatepass")
+            self.texts.append(data)
+            met.into[met.at] = ["text", self._bytes_node(data)]
 
     def _bytes(self, met: _Met, value: bytes) -> None:
         node = self._bytes_node(value)
@@ -372,12 +377,16 @@ def write(
     ------
     Untyped
         When one of the values has no typed form.
+    CodecError
+        When a text cannot be restored.
     """
     for loose in (True, False):
         taken = collector()
         writer = Writer(taken, label, address, most_nodes, loose)
         try:
-            return writer.write(values), taken, writer.codecs
+            text = writer.write(values)
+            refuse_texts([text, *writer.texts])
+            return text, taken, writer.codecs
         except _Shared:
             continue
         except RecursionError:

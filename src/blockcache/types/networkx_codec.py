@@ -28,7 +28,7 @@ def _typed_graph(graph: Any, _collector: Collector) -> Any:
 
 def make_graph(name: str) -> Any:
     """A graph of a class, of nothing yet."""
-    cls = _CLASSES[name]
+    cls: Any = _CLASSES[name]
     return cls.__new__(cls)
 
 

@@ -204,7 +204,14 @@ _SUBCLASSES: dict[str, type[np.ndarray[Any, Any]]] = {
 
 def make_array(shape: tuple[int, ...], dtype: Any, *memory: Any) -> np.ndarray[Any, Any]:
     """An array over a buffer; without one, an array without elements."""
-    return np.ndarray(shape, dtype, *memory) if memory else np.empty(shape, dtype)
+    return np.ndarray(shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
+
+
+def _without_pointers(dtype: Any) -> np.dtype[Any]:
+    made = np.dtype(dtype)
+    if made.kind not in _PLAIN_KINDS or made.hasobject:
+        raise ValueError(f"elements of type {made} do not lie in a buffer")
+    return made
 
 
 def _typed_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
@@ -212,7 +219,7 @@ def _typed_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
         return _typed_objects(array, collector)
     if not array.size and not array.dtype.hasobject:
         return make_array, (array.shape, array.dtype)
-    if isinstance(array.dtype, np.dtypes.StringDType) and array.dtype == np.dtypes.StringDType():
+    if array.dtype.char == "T" and array.dtype == np.dtypes.StringDType():
         return make_texts, (array.shape, array.ravel().tolist())
     reduced = _reduce_array(array, collector)
     return (make_array, *reduced[1:]) if reduced is not NotImplemented and reduced[0] is np.ndarray else reduced
@@ -229,7 +236,8 @@ def _typed_subclass(array: np.ndarray[Any, Any], collector: Collector) -> Any:
 
 def make_subclass_named(name: str, *memory: Any) -> np.ndarray[Any, Any]:
     """An array of one of numpy's own derived classes."""
-    return make_subclass(_SUBCLASSES[name], *memory)
+    shape, dtype, *rest = memory
+    return make_subclass(_SUBCLASSES[name], shape, _without_pointers(dtype), *rest)
 
 
 def _typed_dtype(dtype: np.dtype[Any], _collector: Collector) -> Any:
@@ -242,7 +250,8 @@ def _typed_dtype(dtype: np.dtype[Any], _collector: Collector) -> Any:
         return (make_dtype, (dtype.str,)) if plain and np.dtype(dtype.str) == dtype else NotImplemented
     if dtype.type not in (np.void, np.record):
         return NotImplemented
-    fields = [dtype.fields[name] for name in dtype.names]  # type: ignore[index]
+    known: Any = dtype.fields
+    fields = [known[name] for name in dtype.names]
     titles = [field[2] if len(field) > 2 else None for field in fields]
     layout = {
         "names": list(dtype.names),
@@ -256,13 +265,14 @@ def _typed_dtype(dtype: np.dtype[Any], _collector: Collector) -> Any:
 
 def make_dtype(*description: Any) -> np.dtype[Any]:
     """A type of elements, from its text, or from an element's type and a shape."""
-    return np.dtype(description[0] if len(description) == 1 else description)
+    made: np.dtype[Any] = np.dtype(description[0] if len(description) == 1 else description)
+    return made
 
 
 def make_record_dtype(layout: dict[str, Any], aligned: bool, record: bool) -> np.dtype[Any]:
     """A type of elements with fields."""
-    made = np.dtype(layout, align=aligned)
-    return np.dtype((np.record, made)) if record else made
+    made: Any = np.dtype(layout, align=aligned)
+    return np.dtype((np.record, made)) if record else made  # type: ignore[no-any-return]
 
 
 def _typed_scalar(value: Any, _collector: Collector) -> Any:
@@ -280,7 +290,7 @@ def _typed_objects(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     reduced = _reduce_array(array, collector)
     if reduced is not NotImplemented:
         return reduced
-    order = "C" if array.flags.c_contiguous or not array.flags.f_contiguous else "F"
+    order: Any = "C" if array.flags.c_contiguous or not array.flags.f_contiguous else "F"
     return make_objects, (array.shape, order), array.ravel(order).tolist(), None, None, set_objects
 
 
@@ -298,7 +308,8 @@ def set_objects(array: np.ndarray[Any, Any], objects: list[object]) -> None:
 
 def make_texts(shape: tuple[int, ...], texts: list[str]) -> np.ndarray[Any, Any]:
     """An array of texts of any length."""
-    return np.array(texts, np.dtypes.StringDType()).reshape(shape)
+    made: np.ndarray[Any, Any] = np.array(texts, np.dtypes.StringDType()).reshape(shape)
+    return made
 
 
 #: What trees may call, by the name after ``numpy.``.
@@ -315,4 +326,5 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "objects": make_objects,
     "set objects": set_objects,
     "texts": make_texts,
+    "nan": lambda: np.nan,
 }

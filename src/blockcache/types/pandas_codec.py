@@ -127,7 +127,7 @@ def _typed(value: Any, _collector: Collector) -> Any:
 
 def make_bare(name: str) -> Any:
     """An object of a class, of nothing yet."""
-    cls = _CLASSES[name]
+    cls: Any = _CLASSES[name]
     return cls.__new__(cls)
 
 

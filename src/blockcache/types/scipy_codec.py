@@ -30,7 +30,7 @@ def _typed_sparse(value: Any, _collector: Collector) -> Any:
 
 def make_sparse(name: str) -> Any:
     """A sparse matrix or array of a format, of nothing yet."""
-    cls = _CLASSES[name]
+    cls: Any = _CLASSES[name]
     return cls.__new__(cls)
 
 
