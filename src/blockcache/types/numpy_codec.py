@@ -208,7 +208,7 @@ def make_array(shape: tuple[int, ...], dtype: Any, *memory: Any) -> np.ndarray[A
 
 
 def _without_pointers(dtype: Any) -> np.dtype[Any]:
-    made = np.dtype(dtype)
+    made: np.dtype[Any] = np.dtype(dtype)
     if made.kind not in _PLAIN_KINDS or made.hasobject:
         raise ValueError(f"elements of type {made} do not lie in a buffer")
     return made
