@@ -393,7 +393,7 @@ def _inputs(rows: Iterable[Sequence[Any]]) -> tuple[Input, ...]:
 class Hit:
     """A lookup that found an entry whose values have been read, verified and decoded.
 
-    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.cache.Results`; ``in_memory`` says
+    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.saving.Results`; ``in_memory`` says
     that this process held the entry already.
     """
 
