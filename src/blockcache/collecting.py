@@ -79,6 +79,7 @@ def save(
         prove=run.upstream_object if run.unusable else None,
         memory=run.memory,
         share=run.shares,
+        forms="typed" if run.settings.pickle == "never" else "either",
     )
     wanted.tell_missed(run, manifest)
     return manifest

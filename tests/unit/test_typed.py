@@ -270,6 +270,7 @@ def test_a_tree_calls_only_what_it_may_and_reads_only_what_is_there(node):
             resolve={}.__getitem__,
             module_globals={},
             unpickle=False,
+            find_module={}.__getitem__,
         )
     assert not {"antigravity", "os.system"} & (set(sys.modules) - before)
 

@@ -178,6 +178,7 @@ def decode(
     resolve: Callable[[str], object],
     module_globals: dict[str, object],
     find: Callable[[Any], object] = _nowhere,
+    find_module: Callable[[str], object] = importlib.import_module,
     unpickle: bool = True,
 ) -> dict[str, object]:
     """The outputs that were encoded, in the memory of ``buffers``.
@@ -194,9 +195,10 @@ def decode(
         The live namespace of the block's module.
     find
         The live upstream object that a way leads to.
+    find_module
+        The module of a name that a tree says; a pickle imports what it wants.
     unpickle
-        Whether a pickle is read. Where it is not, nothing is imported that the program has not imported itself,
-        but for the rooms of codecs and their libraries.
+        Whether a pickle is read. A tree calls and imports nothing but rooms of codecs and their libraries.
 
     Raises
     ------
@@ -210,8 +212,7 @@ def decode(
     memory = memoryview(stream).cast("B")
     try:
         if is_typed(memory):
-            module = importlib.import_module if unpickle else tree.loaded_module
-            values = tree.Reader(buffers, resolve, find, module).read(memory)
+            values = tree.Reader(buffers, resolve, find, find_module).read(memory)
         elif unpickle:
             from blockcache.codec import pickling
 

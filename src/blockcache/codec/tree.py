@@ -15,12 +15,10 @@ import binascii
 import json
 import math
 import struct
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from blockcache.codec.registry import maker
-from blockcache.errors import CodecError
 
 #: What a stream begins with that is a tree; a pickle never does.
 FIRST = b"{"[0]
@@ -148,11 +146,3 @@ _KINDS: dict[str, Callable[[Reader, list[Any], int], object]] = {
     "upstream": Reader._way,
     "module": Reader._module,
 }
-
-
-def loaded_module(name: str) -> object:
-    """A module that the program has imported itself."""
-    module = sys.modules.get(name)
-    if module is None:
-        raise CodecError(f"module {name} is not imported")
-    return module
