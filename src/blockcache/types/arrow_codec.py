@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from blockcache.codec.regions import Collector
@@ -39,6 +40,29 @@ def _reduce_buffer(buffer: Any, collector: Collector) -> Any:
         return NotImplemented
     # Immutable, so sharing only saves space: tables often hold the same columns.
     return pa.py_buffer, (collector.out_of_band(buffer, buffer.address),)
+
+
+def bytes_of_texts(texts: Any) -> tuple[Any, Any]:
+    """Where each text of an array begins, and the bytes of all of them.
+
+    Raises
+    ------
+    UnicodeEncodeError
+        When a text has a lone surrogate.
+    """
+    array = pa.array(texts, pa.large_string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    _, offsets, data = array.buffers()
+    return np.frombuffer(offsets, np.int64)[: len(array) + 1], b"" if data is None else data
+
+
+def texts_of_bytes(offsets: Any, data: Any) -> Any:
+    """The texts, as an array of objects of one's own."""
+    count = len(offsets) - 1
+    array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
+    array.validate(full=True)
+    return array.to_numpy(zero_copy_only=False)
 
 
 # -- typed trees -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import Reducer
+from blockcache.types import numpy_texts
 
 # Other kinds (objects, variable-width text) hold pointers.
 _PLAIN_KINDS = frozenset("biufcmMSUV")
@@ -111,7 +112,7 @@ def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
             start = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // owner.itemsize
             if owner.nbytes <= _GAPS * array.nbytes:
                 return make_object_view, (owner, start, array.shape, array.strides)
-        return NotImplemented
+        return numpy_texts.reduce(array, collector) if array.dtype == object else NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
         owner = _owner(low, high, collector)
@@ -326,5 +327,6 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "objects": make_objects,
     "set objects": set_objects,
     "texts": make_texts,
+    "objects of texts": numpy_texts.make_objects_of_texts,
     "nan": lambda: np.nan,
 }
