@@ -6,6 +6,8 @@ A library gets a file ``blockcache/types/<library>_codec.py``, its room, with up
 - ``typed(cls)`` returns the reducer of exactly this class for typed trees, or None. What such a reducer calls is in
 - ``MAKERS``, the functions that a tree of the library may call, by the names that stand in trees.
 
+Distributions offer such rooms for other libraries by an entry point, see :mod:`blockcache.plugins`.
+
 The file is named here by a string and imported on the first value of that library, so a program
 that does not use the library never pays for it.
 """
@@ -18,6 +20,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from blockcache import plugins
 from blockcache.codec.regions import Buffer, Collector
 from blockcache.errors import CodecError
 
@@ -77,13 +80,28 @@ def reducer_for(cls: type) -> Reducer | None:
     for base in cls.__mro__:
         module = base.__module__
         library = module.partition(".")[0] if isinstance(module, str) else ""
-        if library in _ROOMS and library not in asked and library in sys.modules:
+        if library not in asked and library in sys.modules:
             asked.add(library)
-            room = importlib.import_module(_ROOMS[library])
-            found: Reducer | None = room.reducer(cls) if hasattr(room, "reducer") else None
+            found = _ask(library, "reducer", cls)
             if found is not None:
                 return found
     return None
+
+
+def _ask(library: str, function: str, cls: type) -> Reducer | None:
+    """What the room of a library says of a class."""
+    room = _room(library)
+    if not hasattr(room, function):
+        return None
+    try:
+        found: Reducer | None = getattr(room, function)(cls)
+    except Exception as error:
+        if library in _ROOMS:
+            raise
+        why = f"{function}({cls.__qualname__}) raised {type(error).__name__}: {error}"
+        plugins.broken(plugins.CODECS, library, why)
+        return None
+    return found
 
 
 def typed_reducer_for(cls: type) -> tuple[Reducer, str] | None:
@@ -92,8 +110,7 @@ def typed_reducer_for(cls: type) -> tuple[Reducer, str] | None:
     library = module.partition(".")[0] if isinstance(module, str) else ""
     if library in _STANDARD_MODULES:
         library = "python"
-    room = _room(library)
-    reducer = room.typed(cls) if hasattr(room, "typed") else None
+    reducer = _ask(library, "typed", cls)
     return None if reducer is None else (reducer, library)
 
 
@@ -120,4 +137,6 @@ def makers_of(library: str) -> Mapping[str, Callable[..., Any]]:
 
 def _room(library: str) -> Any:
     name = _STANDARD if library == "python" else _ROOMS.get(library)
-    return None if name is None else sys.modules.get(name) or importlib.import_module(name)
+    if name is None:
+        return plugins.room(plugins.CODECS, library)
+    return sys.modules.get(name) or importlib.import_module(name)

@@ -55,7 +55,7 @@ def _distinct(flat: np.ndarray[Any, Any]) -> tuple[Any, np.ndarray[Any, Any] | N
         numbers, found = pandas.factorize(ids)
         if len(found) == len(flat):
             return None, None
-        first = np.empty(len(found), np.intp)
+        first: Any = np.empty(len(found), np.intp)
         first[numbers[::-1]] = np.arange(len(flat) - 1, -1, -1)
     else:
         found, first, numbers = np.unique(ids, return_index=True, return_inverse=True)
@@ -80,10 +80,11 @@ class _Pointers:
 
 def _texts_first(numbers: np.ndarray[Any, Any] | None, is_text: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Numbers by which the texts come before what is none."""
-    place = np.empty(len(is_text), np.min_scalar_type(len(is_text)))
+    place: Any = np.empty(len(is_text), np.min_scalar_type(len(is_text)))
     place[is_text] = np.arange(is_text.sum())
     place[~is_text] = np.arange(is_text.sum(), len(is_text))
-    return place if numbers is None else place[numbers]
+    placed: np.ndarray[Any, Any] = place if numbers is None else place[numbers]
+    return placed
 
 
 def _to_bytes(texts: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], Any]:
