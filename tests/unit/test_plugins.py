@@ -23,6 +23,7 @@ given = [Signal(np.arange(4.0), 8)]
 with cached_block("work"):
     made = [Signal(one.samples * 2, one.rate_hz) for one in given]
     made.append(made[0])
+    first = made[0]
 print(type(made[0]).__name__, made[0].samples.tolist(), made[0].rate_hz, made[0] is made[1])
 """
 
@@ -66,7 +67,7 @@ def test_the_rules_of_a_distribution_are_used(project, site):
     (path,) = (project.folder / ".blockcache" / "entries").rglob("*.json")
     manifest = json.loads(path.read_bytes())
     assert ["made", "list"] == manifest["outputs"][0][:2] and manifest["outputs"][0][3] == "json+numpy+signals"
-    assert manifest["outputs"][1] == ["one", "signals.Signal", "Signal 4 samples at 8 Hz", "upstream"]
+    assert manifest["outputs"][1] == ["first", "signals.Signal", "Signal 4 samples at 8 Hz", "signals"]
     project.write(main=PROGRAM.replace("np.arange(4.0), 8", "np.arange(4.0), 9"))
     assert project.run(env=env).outcomes == ["miss"]
 
