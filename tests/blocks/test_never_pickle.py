@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import re
+from dataclasses import replace
 
 import pytest
 import xxhash
 
 from blockcache.codec import Encoded, encode, lay_out
 from blockcache.fingerprint.modules import is_library
+from blockcache.model import Blob, Manifest
 
 #: Makes unpickling impossible: any of it ends the process at once.
 HOOK = """\
@@ -113,11 +115,12 @@ def test_a_poisoned_entry_does_nothing(project, never, labelled):
     blob = project.folder / ".blockcache" / "blobs" / digest[:2] / digest
     blob.parent.mkdir(parents=True, exist_ok=True)
     blob.write_bytes(pack)
-    poisoned = re.sub(r'"blobs": \[[^]]*\]', f'"blobs": [["{digest}", {len(pack)}, ""]', manifest.read_text())
-    poisoned = re.sub(r'"(text|json|pickle)"\]', f'"{labelled}"]', poisoned)
+    was = Manifest.from_json(manifest.read_bytes())
+    outputs = tuple(replace(output, codec=labelled) for output in was.outputs)
+    poisoned = replace(was, outputs=outputs, blobs=(Blob(digest, len(pack)),)).to_json()
     for run, strikes in ((never, False), (project.run, True)):
         manifest.chmod(0o644)
-        manifest.write_text(poisoned)
+        manifest.write_bytes(poisoned)
         ran = run()
         assert struck.exists() == strikes
         assert strikes or ran.stdout == "good\n"
