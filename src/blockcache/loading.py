@@ -94,7 +94,9 @@ def lookup(
         _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
     upstream = Asked(find)
+    loaded, began_s = len(sys.modules), time.thread_time()
     values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=upstream)
+    decode_s = time.thread_time() - began_s if len(sys.modules) == loaded else 0.0
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
@@ -108,7 +110,7 @@ def lookup(
     share = share and not upstream.asked and not manifest.changed
     if memory is not None and (held is None or share):
         memory.keep(store.url, manifest, [[blob] for blob in blobs], values, kept, share=share)
-    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
+    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None, decode_s)
 
 
 def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:

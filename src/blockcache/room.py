@@ -32,8 +32,9 @@ from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 
 #: How long a blob that no entry names may belong to a save that is going on, and what a killed one left stays.
 GRACE_S = 3600.0
-#: How long what `blockcache verify` found to be wrong stays for people to look at.
-QUARANTINED_S = 7 * 24 * 3600.0
+#: How long other families stay: what `blockcache verify` found wrong, for people to look at; leases, which a living
+#: owner renews all the time.
+_STAY_S = {"quarantine": 7 * 24 * 3600.0, "leases": 24 * 3600.0}
 #: Times of files are this coarse.
 _TICK_S = 0.05
 #: The share of the disk that a store may fill by default: of what is free on it and what the store has.
@@ -65,8 +66,8 @@ class Stock:
         By key, names of the records that lead to it: pointers from block names, and pins.
     keys
         Keys that have a manifest, readable or not.
-    quarantined
-        What is in the quarantine, and what it takes up.
+    passing
+        Names that stay for a time only: for how long, and what they take up.
     other_bytes
         What everything takes up but ``entries`` and ``blobs``.
     """
@@ -78,7 +79,7 @@ class Stock:
     pinned: set[str] = field(default_factory=set)
     leading: dict[str, list[str]] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
-    quarantined: dict[str, int] = field(default_factory=dict)
+    passing: dict[str, tuple[float, int]] = field(default_factory=dict)
     other_bytes: int = 0
 
     @property
@@ -239,7 +240,7 @@ class _Sweep:
         going = self._entries(due(self._stock, wanted, spared))
         orphans, orphan_bytes = self._blobs()
         self._records()
-        self._quarantine()
+        self._passing()
         left_bytes = self.found_bytes - self._freed_bytes
         # What others have put meanwhile may be in what was found, or not.
         meanwhile = max((self._store.room().filled_bytes or 0) - before, 0)
@@ -302,10 +303,10 @@ class _Sweep:
                 for name in names:
                     self._store.discard(name, self._since_s if key in mine else GRACE_S)
 
-    def _quarantine(self) -> None:
-        """Let go what has been in the quarantine for long."""
-        for name, size_bytes in self._stock.quarantined.items():
-            self._freed_bytes += size_bytes * self._store.discard(name, QUARANTINED_S)
+    def _passing(self) -> None:
+        """Let go what has stayed for as long as it may."""
+        for name, (stay_s, size_bytes) in self._stock.passing.items():
+            self._freed_bytes += size_bytes * self._store.discard(name, stay_s)
 
 
 # -- what is there -------------------------------------------------------------------------
@@ -333,8 +334,8 @@ def take_stock(store: Measured, found: Iterable[Kept]) -> Stock:
             elif family == "pins":
                 stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
                 stock.pinned.add(pinned_path(kept.name))
-            elif family == "quarantine":
-                stock.quarantined[kept.name] = kept.size_bytes
+            elif family in _STAY_S:
+                stock.passing[kept.name] = _STAY_S[family], kept.size_bytes
     # Afterwards: a blob that was listed has its manifest by now, or is young.
     now = datetime.now(UTC)
     for kept in manifests:

@@ -72,6 +72,8 @@ class Settings:
         How many entries of one name stay in the store, newest first; None for all.
     ttl
         Seconds after which no entry is served, and none stays in the store; None for no such time.
+    save_always
+        Results that take longer to load than to make are kept too.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -93,6 +95,7 @@ class Settings:
     max_size: float | None = None
     keep: int | None = None
     ttl: float | None = None
+    save_always: bool = False
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -113,6 +116,7 @@ class Choices(TypedDict, total=False):
     max_size: int | str | None
     keep: int | str | None
     ttl: float | str | timedelta | None
+    save_always: bool | None
     redact: Sequence[str] | None
 
 
@@ -263,6 +267,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "max_size": _as_room,
     "keep": _as_count,
     "ttl": seconds_of,
+    "save_always": _as_flag,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -299,7 +304,8 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
         functions that this process may hold (``"256 MB"``). ``max_size``: bytes that the store may hold (``"20 GB"``,
         ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
-        ``redact``: regular expressions of what is not written to the store.
+        ``save_always``: results that take longer to load than to make are kept too. ``redact``: regular expressions of
+        what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises

@@ -100,14 +100,17 @@ def test_pinned_entries_stay_and_can_be_let_go(store):
     assert names(store, "") == set()
 
 
-def test_leftovers_go_after_a_while(store, patient):
-    """Blobs that no entry names, pointers and pins that lead nowhere, torn manifests, files of killed writers: not at
-    once, for a save may be going on; then all of them."""
+def test_leftovers_go_after_a_while(store, patient, monkeypatch):
+    """Blobs that no entry names, pointers and pins that lead nowhere, torn manifests, leases, what was quarantined, files
+    of killed writers: not at once, for a save may be going on; then all of them."""
     kept = put(store, "a", 1, {B1: KB})
     store.put(f"blobs/{B2}", [b"x" * 10 * KB])
     store.put(f"names/b/{B2}", [b""])
     store.put(f"entries/{B3}/entry.json", [b"{torn"])
     catalogue.pin(store, f"entries/{B2}/entry.json")
+    for family in ("leases", "quarantine"):
+        store.put(f"{family}/{B2}", [b""])
+        monkeypatch.setitem(room._STAY_S, family, 0.3)
     left = os.path.join(store.url, ".tmp", "killed")
     with open(left, "wb") as file:
         file.write(b"x" * 5 * KB)
@@ -119,7 +122,10 @@ def test_leftovers_go_after_a_while(store, patient):
     done = room.collect(store, Limits())
     assert (said.orphans, done.orphans) == (1, 1) and done.going == ()
     assert done.orphan_bytes == 12 * KB + 8 * KB and said.orphan_bytes == 12 * KB
-    assert names(store, "entries", "blobs", "pins") == {kept, f"blobs/{B1}"} and len(names(store, "names")) == 1
+    assert (
+        names(store, "entries", "blobs", "pins", "leases", "quarantine") == {kept, f"blobs/{B1}"}
+        and len(names(store, "names")) == 1
+    )
     assert not os.path.exists(left) and not os.path.exists(os.path.join(store.url, "entries", "ab"))
 
 
