@@ -9,7 +9,7 @@ somebody wants it kept: such an entry stays, as one that is pinned does, and any
 
 from __future__ import annotations
 
-from blockcache import records, report, telling
+from blockcache import capacity, records, report, telling
 from blockcache.errors import StoreError
 from blockcache.model import Hit, Manifest
 from blockcache.naming import entry_name, pin_name
@@ -54,9 +54,7 @@ def check_size(run: Passage, size_bytes: int) -> None:
     StoreError
         When it would.
     """
-    from blockcache import room  # only a save needs it
-
-    most = room.max_bytes(run.store, run.settings)
+    most = capacity.max_bytes(run.store, run.settings)
     if most is not None and size_bytes > most:
         of = "a tenth of the disk" if run.settings.max_size is None else run.settings.origin["max_size"]
         raise StoreError(
@@ -67,10 +65,12 @@ def check_size(run: Passage, size_bytes: int) -> None:
 
 def make_room(run: Passage, manifest: Manifest) -> None:
     """Take out of the store what it has no room for, now that an entry was saved; trouble is one warning."""
-    from blockcache import room
-
+    done = None
     try:
-        done = room.after_save(run.store, run.settings, entry_name(manifest.key, manifest.entry_id))
+        if capacity.seems_full(run.store, run.settings):
+            from blockcache import room  # most saves do without
+
+            done = room.after_save(run.store, run.settings, entry_name(manifest.key, manifest.entry_id))
     except Exception as error:
         result = run.result
         telling.trouble(run, error)
