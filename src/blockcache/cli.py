@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from blockcache import __version__, catalogue, keeping, report, room, tables
+from blockcache import __version__, capacity, catalogue, keeping, report, tables
 from blockcache.catalogue import Catalogue, Stored
 from blockcache.errors import CacheError
 from blockcache.finding import choose, json_option, open_place, open_store
@@ -300,7 +300,7 @@ def config(store_argument: str | None, as_json: bool) -> None:
 
     settings = resolve(str(Path.cwd()), store=store_argument)
     path = store_path(settings, str(Path.cwd()))
-    most = room.max_bytes(LocalStore(path), settings)
+    most = capacity.max_bytes(LocalStore(path), settings)
     names = list(VARIABLES)
     if as_json:
         values = {n: {"value": _plain(getattr(settings, n)), "origin": settings.origin[n]} for n in names}

@@ -65,7 +65,7 @@ class BlockFinished:
     differing
         What is not as the entry says, in clauses.
     notes
-        What else is to be said, in clauses: entries that went to make room.
+        What else is to be said, in clauses: entries that went to make room, a result that is not worth keeping.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
     lacking

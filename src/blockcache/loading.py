@@ -103,6 +103,7 @@ def lookup(
     for module in manifest.imports:
         _import(module, find_module)
     upstream = Asked(find)
+    loaded, began_s = len(sys.modules), time.thread_time()
     values = decode(
         stream,
         buffers,
@@ -112,6 +113,7 @@ def lookup(
         find_module=find_module,
         unpickle=unpickle,
     )
+    decode_s = time.thread_time() - began_s if len(sys.modules) == loaded else 0.0
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
@@ -125,7 +127,7 @@ def lookup(
     share = share and not upstream.asked and not manifest.changed
     if memory is not None and (held is None or share):
         memory.keep(store.url, manifest, [[blob] for blob in blobs], values, kept, share=share)
-    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
+    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None, decode_s)
 
 
 def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:

@@ -74,6 +74,8 @@ class Passage:
         There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
     notes
         What else is to be said, in clauses.
+    body_s
+        How long the body ran.
     produces, staged
         The declared places for output files, if any; on a hit, what will be put into them.
     unusable
@@ -114,6 +116,7 @@ class Passage:
     lacking: dict[str, Unsaved] = field(default_factory=dict)
     missed: bool = False
     notes: list[str] = field(default_factory=list)
+    body_s: float = 0.0
     unusable: bool = False
     asks_only: bool = False
     before: Mapping[str, object] = field(default_factory=dict)

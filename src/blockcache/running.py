@@ -91,6 +91,7 @@ def end(run: Passage, raised: type[BaseException] | None) -> Outcome:
     unsaved.leave(run.frame, run.lacking)
     recorded = run.recorder.stop() if run.recorder is not None else None
     ran_s = time.perf_counter() - run.started
+    run.body_s = time.perf_counter() - run.began
     after = run.namespace.get_many(run.block.writes | run.block.deletes)
     run.namespace.assign({name: value for name, value in run.set_aside.items() if name not in after})
     if isinstance(run.result, Hit):
@@ -111,7 +112,8 @@ def end(run: Passage, raised: type[BaseException] | None) -> Outcome:
             manifest = collecting.save(run, recorded, said, after, ran_s)
             save_s = time.perf_counter() - save_started
             collecting.name_undeclared(run, recorded.written)
-            upkeep.make_room(run, manifest)
+            if manifest is not None:
+                upkeep.make_room(run, manifest)
         except Exception as error:
             result = run.result
             telling.trouble(run, error)

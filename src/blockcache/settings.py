@@ -75,6 +75,8 @@ class Settings:
         Seconds after which no entry is served, and none stays in the store; None for no such time.
     pickle
         ``allowed``, or ``never``: only values that have a typed form are saved and loaded, and nothing is unpickled.
+    save_always
+        Results that take longer to load than to make are kept too.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -97,6 +99,7 @@ class Settings:
     keep: int | None = None
     ttl: float | None = None
     pickle: Pickle = "allowed"
+    save_always: bool = False
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -118,6 +121,7 @@ class Choices(TypedDict, total=False):
     keep: int | str | None
     ttl: float | str | timedelta | None
     pickle: Pickle | None
+    save_always: bool | None
     redact: Sequence[str] | None
 
 
@@ -275,6 +279,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "keep": _as_count,
     "ttl": seconds_of,
     "pickle": _as_pickle,
+    "save_always": _as_flag,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -311,8 +316,8 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
         functions that this process may hold (``"256 MB"``). ``max_size``: bytes that the store may hold (``"20 GB"``,
         ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
-        ``pickle``: ``"never"`` saves and
-        loads typed forms only. ``redact``: regular expressions of what is not written to the store.
+        ``pickle``: ``"never"`` saves and loads typed forms only. ``save_always``: results that take longer to load than
+        to make are kept too. ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
