@@ -14,9 +14,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypedDict, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, get_args
 
 from blockcache.errors import SettingError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 Mode = Literal["on", "off", "refresh", "readonly", "frozen", "verify"]
 
@@ -55,6 +58,9 @@ class Settings:
         Bytes of a body's output that are kept.
     memory
         Bytes of results of cached functions that this process may hold in memory, in front of the store.
+    wait
+        Seconds to wait, at most, for another run of the same block that is going on; 0: not at all; None: as long
+        as it goes on.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -73,6 +79,7 @@ class Settings:
     capture: tuple[str, ...] = ()
     capture_limit: int = 10_000_000
     memory: int = 256_000_000
+    wait: float | None = None
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -90,6 +97,7 @@ class Choices(TypedDict, total=False):
     capture: str | Sequence[str] | None
     capture_limit: int | str | None
     memory: int | str | None
+    wait: str | float | timedelta | bool | None
     redact: Sequence[str] | None
 
 
@@ -142,6 +150,51 @@ def size_of(value: object) -> int:
     return found
 
 
+# "m" is not there: it is minutes for some and months for others.
+_UNITS_S = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+    **dict.fromkeys(("w", "week", "weeks"), 604800.0),
+}
+
+
+def duration_of(value: object) -> float:
+    """Seconds above 0, from a number, a timedelta or text such as ``1h 30min``; a ValueError says what it can be."""
+    import math
+    import re
+    from datetime import timedelta
+
+    seconds = math.nan
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str):
+        part = r"(\d+(?:\.\d+)?)\s*([a-z]+)"
+        text = value.strip().lower()
+        if re.fullmatch(rf"(?:{part}\s*)+", text):
+            seconds = sum(float(number) * _UNITS_S.get(unit, math.nan) for number, unit in re.findall(part, text))
+        elif re.fullmatch(r"\d+(?:\.\d+)?", text):
+            seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError("seconds above 0, a timedelta, or text such as '90s', '15min', '2h', '1d', '1w'")
+    return seconds
+
+
+def _as_wait(value: object) -> float | None:
+    text = value.strip().lower() if isinstance(value, str) else value
+    if text is True or text in ("on", "true", "yes"):
+        return None
+    if text is False or text in ("off", "false", "no", "0", 0):
+        return 0.0
+    try:
+        return duration_of(value)
+    except ValueError as error:
+        raise ValueError(f"on, off, {error}") from None
+
+
 def _as_patterns(value: object) -> tuple[str, ...]:
     import re
 
@@ -185,6 +238,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "capture": _as_capture,
     "capture_limit": size_of,
     "memory": size_of,
+    "wait": _as_wait,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -218,8 +272,9 @@ def configure(**settings: Unpack[Choices]) -> None:
         warning. ``log``: a file that gets one line of JSON per block. ``sample``: the share of hits that
         ``mode="verify"`` runs again. ``capture``: ``"descriptors"``, ``"logs"``, a list of both, or ``"off"``.
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
-        functions that this process may hold (``"256 MB"``). ``redact``: regular expressions of what is not written
-        to the store.
+        functions that this process may hold (``"256 MB"``). ``wait``: how long at most to wait for another run of the
+        same block (``"10min"``), ``"off"``, or ``"on"``: as long as it goes on. ``redact``: regular expressions of what
+        is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
