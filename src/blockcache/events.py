@@ -64,6 +64,8 @@ class BlockFinished:
         On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
     differing
         What is not as the entry says, in clauses.
+    waited
+        How long it waited for another run of the same block, in a clause; empty when it did not.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
     lacking
@@ -90,6 +92,7 @@ class BlockFinished:
     problem: str = ""
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
+    waited: str = ""
     calls: Calls | None = None
     lacking: tuple[str, ...] = ()
     quiet: bool = False

@@ -117,6 +117,10 @@ class Owner(NamedTuple):
             pass
         return None
 
+    def came_after(self, other: Owner | None) -> bool:
+        """Whether it is the record of another lease than ``other``."""
+        return other is not None and (self.machine, self.pid, self.started) != (other.machine, other.pid, other.started)
+
     def is_ancestor(self) -> bool:
         """Whether it has started this process, or a process that did."""
         return self.machine == _machine() and self.pid in _ancestors()
@@ -458,17 +462,18 @@ class Flight:
             return mine
         if mine.what in self._waited_for:
             return None
-        began, seen, since = time.monotonic(), (0, b""), 0.0
+        began, seen, since = time.monotonic(), b"", 0.0
+        last: tuple[int, Owner | None] = 0, None
         with self._waiting(mine.what):
             while True:
                 number, data = _top(self._store, mine.what)
-                if data is None:
+                owner = Owner.read(data) if data is not None else None
+                if data is None or (owner is not None and owner.came_after(last[1]) and number <= last[0]):
                     self._waited_for.add(mine.what)
                     return OVER
-                now = time.monotonic()
-                if (number, data) != seen:
-                    seen, since = (number, data), now
-                owner = Owner.read(data)
+                now, last = time.monotonic(), (number, owner)
+                if data != seen:
+                    seen, since = data, now
                 if self._is_gone(mine.what, owner, now - since):
                     if mine.hold(number + 1):
                         self.took_over = True
@@ -576,17 +581,17 @@ def stand_still(steps: Generator[Step, None, None]) -> None:
 
 async def let_others_run(steps: Generator[Step, None, None]) -> None:
     """Take the steps; the event loop of asyncio goes on meanwhile."""
-    import asyncio  # there already, whoever awaits this
-
-    loop = asyncio.get_running_loop()
     watched: Lease | None = None
-    over: asyncio.Future[None] = loop.create_future()
+    over: asyncio.Future[None] | None = None
     try:
         for lease, most_s in steps:
+            import asyncio  # it is there, where there is something to wait for
+
             if lease is None:
                 await asyncio.sleep(most_s)
                 continue
-            if lease is not watched:
+            if lease is not watched or over is None:
+                loop = asyncio.get_running_loop()
                 watched, over = lease, loop.create_future()
                 lease.when_over(partial(loop.call_soon_threadsafe, _settle, over))
             await asyncio.wait([over], timeout=most_s)
