@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from blockcache import files, settings
+from blockcache import files
 from blockcache.errors import CacheError, FingerprintError, SettingError
 from blockcache.model import Input
 from blockcache.report import size
+from blockcache.settings import seconds_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -242,20 +243,15 @@ def evaluate(
 
 
 def parse_ttl(text_or_seconds: str | float | timedelta) -> float:
-    """How old an entry may be, in seconds.
-
-    Parameters
-    ----------
-    text_or_seconds
-        Seconds, a timedelta, or text: ``"90s"``, ``"15min"``, ``"2h"``, ``"1d"``, ``"1w"``, ``"1h 30min"``.
+    """How old an entry may be, in seconds, see :func:`blockcache.settings.seconds_of`.
 
     Raises
     ------
     CacheError
-        When it is none of these, or not above 0.
+        When it is no such time.
     """
     try:
-        return settings.duration_of(text_or_seconds)
+        return seconds_of(text_or_seconds)
     except ValueError as error:
         raise CacheError(f"ttl={_shown(text_or_seconds)}: it takes {error}") from None
 

@@ -16,7 +16,7 @@ from blockcache.codec.pack import open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.key import Built
 from blockcache.memory import Asked, Held, Memory
-from blockcache.model import FORMAT, Blob, Difference, Hit, Key, Lookup, Manifest, Miss, entry_id
+from blockcache.model import SERVED, Blob, Difference, Hit, Key, Lookup, Manifest, Miss, entry_id
 from blockcache.naming import CHANGES, PROCESS, entry_name, label_name, point
 from blockcache.nearest import met, miss
 from blockcache.stores import Store
@@ -164,9 +164,9 @@ def _manifest(store: Store, key: Key, entry: str) -> Manifest | None:
     if data is None:
         return None
     manifest = Manifest.from_json(data, key)
-    if manifest.key.digest != key.digest or (manifest.format == FORMAT and manifest.entry_id != entry):
+    if manifest.key.digest != key.digest or (manifest.format in SERVED and manifest.entry_id != entry):
         raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
-    return manifest if manifest.format == FORMAT else None
+    return manifest if manifest.format in SERVED else None
 
 
 def _changed(manifest: Manifest, memo: str | None) -> Iterator[Difference]:

@@ -10,6 +10,7 @@ that changes is read again, one that appears nearer by is not.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,13 @@ class Settings:
     wait
         Seconds to wait, at most, for another run of the same block that is going on; 0: not at all; None: as long
         as it goes on.
+    max_size
+        Bytes that the store may hold; infinite for no limit, None for the default, a tenth of the disk, see
+        :func:`blockcache.room.max_bytes`.
+    keep
+        How many entries of one name stay in the store, newest first; None for all.
+    ttl
+        Seconds after which no entry is served, and none stays in the store; None for no such time.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -80,6 +88,9 @@ class Settings:
     capture_limit: int = 10_000_000
     memory: int = 256_000_000
     wait: float | None = None
+    max_size: float | None = None
+    keep: int | None = None
+    ttl: float | None = None
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -98,6 +109,9 @@ class Choices(TypedDict, total=False):
     capture_limit: int | str | None
     memory: int | str | None
     wait: str | float | timedelta | bool | None
+    max_size: int | str | None
+    keep: int | str | None
+    ttl: float | str | timedelta | None
     redact: Sequence[str] | None
 
 
@@ -160,10 +174,8 @@ _UNITS_S = {
 }
 
 
-def duration_of(value: object) -> float:
-    """Seconds above 0, from a number, a timedelta or text such as ``1h 30min``; a ValueError says what it can be."""
-    import math
-    import re
+def seconds_of(value: object) -> float:
+    """A time in seconds, from a number, a timedelta or text such as ``1h 30min``; a ValueError says what it can be."""
     from datetime import timedelta
 
     seconds = math.nan
@@ -172,6 +184,8 @@ def duration_of(value: object) -> float:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
     elif isinstance(value, str):
+        import re
+
         part = r"(\d+(?:\.\d+)?)\s*([a-z]+)"
         text = value.strip().lower()
         if re.fullmatch(rf"(?:{part}\s*)+", text):
@@ -190,9 +204,28 @@ def _as_wait(value: object) -> float | None:
     if text is False or text in ("off", "false", "no", "0", 0):
         return 0.0
     try:
-        return duration_of(value)
+        return seconds_of(value)
     except ValueError as error:
         raise ValueError(f"on, off, {error}") from None
+
+
+def _as_room(value: object) -> float:
+    if value == "none":
+        return math.inf
+    try:
+        found = size_of(value)
+    except ValueError:
+        found = 0
+    if not found:
+        raise ValueError("a number of bytes above 0, text such as '20 GB', or 'none' for no limit")
+    return found
+
+
+def _as_count(value: object) -> int:
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if not text.isdecimal() or not int(text):
+        raise ValueError("a whole number above 0")
+    return int(text)
 
 
 def _as_patterns(value: object) -> tuple[str, ...]:
@@ -239,6 +272,9 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "capture_limit": size_of,
     "memory": size_of,
     "wait": _as_wait,
+    "max_size": _as_room,
+    "keep": _as_count,
+    "ttl": seconds_of,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -273,8 +309,9 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``mode="verify"`` runs again. ``capture``: ``"descriptors"``, ``"logs"``, a list of both, or ``"off"``.
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
         functions that this process may hold (``"256 MB"``). ``wait``: how long at most to wait for another run of the
-        same block (``"10min"``), ``"off"``, or ``"on"``: as long as it goes on. ``redact``: regular expressions of what
-        is not written to the store.
+        same block (``"10min"``), ``"off"``, or ``"on"``: as long as it goes on. ``max_size``: bytes that the store may
+        hold (``"20 GB"``, ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
+        ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
@@ -302,6 +339,8 @@ def resolve(
     mode: str | None = None,
     store: str | os.PathLike[str] | None = None,
     capture: str | Sequence[str] | None = None,
+    max_size: str | None = None,
+    keep: str | None = None,
 ) -> Settings:
     """The settings in force for code in the directory ``anchor``.
 
@@ -309,7 +348,7 @@ def resolve(
     ----------
     anchor
         The directory of the script or notebook.
-    mode, store, capture
+    mode, store, capture, max_size, keep
         Arguments of the call, above everything else when they are not None.
 
     Raises
@@ -317,7 +356,7 @@ def resolve(
     SettingError
         When a setting has a value that it cannot have; names the value, the place and the allowed ones.
     """
-    given = (("mode", mode), ("store", store), ("capture", capture))
+    given = (("mode", mode), ("store", store), ("capture", capture), ("max_size", max_size), ("keep", keep))
     arguments = {name: _check(name, value, _ARGUMENT) for name, value in given if value is not None}
     pyproject, stamp = _pyproject(anchor)
     environment = tuple(map(os.environ.get, VARIABLES.values()))

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 import xxhash
 from conformance import StoreConformance, store_machine
+from measured import MeasuredConformance
 
 from blockcache.errors import StoreError
 from blockcache.stores import local
@@ -40,7 +41,7 @@ def files_below(folder):
     return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file())
 
 
-class TestLocalStore(StoreConformance):
+class TestLocalStore(StoreConformance, MeasuredConformance):
     @pytest.fixture
     def store(self, tmp_path):
         return LocalStore(tmp_path / "store")

@@ -4,6 +4,7 @@ Layout::
 
     <store>/CACHEDIR.TAG  .gitignore        written once, so that backups and git leave the store alone
     <store>/.tmp/<random>                   files being written
+    <store>/.room  .lock                    how much is here, by its length; held by who collects
     <store>/blobs/ab/abcdef...              mode 0444
     <store>/entries/ab/abcdef.../<id>.json
     <store>/names/<quoted name>/<digest>
@@ -23,12 +24,13 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import xxhash
 
 from blockcache.errors import StoreError
-from blockcache.stores import Buffer
+from blockcache.stores import Buffer, Kept, Room, measure
 
 #: From this size up a file is mapped: below, reading it costs less than the mapping's page faults.
 _MAP_BYTES = 64 << 10
@@ -105,6 +107,7 @@ class LocalStore:
         self._root = os.path.abspath(path)
         self._temporary = f"{self._root}/.tmp"
         self._opened = False
+        self._ledger = measure.Ledger(self._root)
 
     @property
     def url(self) -> str:
@@ -300,6 +303,73 @@ class LocalStore:
         finally:
             os.close(fd)
 
+    # -- room, see measure.py --------------------------------------------------------------
+
+    def survey(self, prefix: str) -> Iterator[Kept]:
+        """What ``list`` lists, with size and age.
+
+        Raises
+        ------
+        StoreError
+            When a folder cannot be read.
+        """
+        prefix = prefix.rstrip("/")
+        if prefix:
+            folders = {prefix: f"{self._root}/{prefix}" if prefix in _SHARDED else self._path(prefix, folder=True)}
+        else:
+            folders = {f.name: f.path for f in _scan(self._root) if f.is_dir() and not f.name.startswith(".")}
+        self._ledger.set_clock()
+        for family, folder in folders.items():
+            try:
+                yield from measure.survey(folder, family, self._ledger.now_s, spread=family in _SHARDED)
+            except OSError as error:
+                raise _failure("list", folder, error) from error
+
+    def touch(self, name: str) -> None:
+        """Note that ``name`` was used, at most once an hour."""
+        self._ledger.touch(name, self._path(name))
+
+    def discard(self, name: str, idle_s: float) -> bool:
+        """Forget ``name`` unless it was put or touched within the last ``idle_s`` seconds.
+
+        Raises
+        ------
+        StoreError
+            When the file cannot be removed.
+        """
+        return measure.is_idle(self._path(name), self._ledger.now_s, idle_s) and self.delete(name)
+
+    def room(self) -> Room:
+        """About how much is here, and what is free on the disk."""
+        return self._ledger.room()
+
+    def settle(self, filled_bytes: int) -> None:
+        """Note how much is here.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        try:
+            self._ledger.settle(filled_bytes)
+        except OSError as error:
+            raise _failure("write", self._root, error) from error
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether nobody else is inside."""
+        return self._ledger.alone()
+
+    def tidy(self, idle_s: float) -> int:
+        """Remove old files of interrupted writers and empty folders; bytes freed."""
+        freed_bytes = 0
+        with contextlib.suppress(OSError):
+            freed_bytes = measure.remove_older(self._temporary, self._ledger.now_s - idle_s)
+        for family in _scan(self._root):
+            if family.is_dir(follow_symlinks=False) and not family.name.startswith("."):
+                measure.remove_empty(family.path)
+        return freed_bytes
+
     # -- paths -----------------------------------------------------------------------------
 
     def _path(self, name: str, *, folder: bool = False) -> str:
@@ -332,7 +402,13 @@ class LocalStore:
             status = os.stat(path)
         except OSError:
             return False
-        return size in (None, status.st_size) and _is_sealed(status)
+        if size not in (None, status.st_size) or not _is_sealed(status):
+            return False
+        try:
+            measure.renew(path, status)  # or a collection that is going on may take it for nobody's
+        except OSError as error:
+            return error.errno != errno.ENOENT  # gone by now; another's file, which cannot be dated, is there
+        return True
 
     def _open(self) -> None:
         """Before this process's first write: mark the directory as a cache, remove what killed writers left."""
@@ -340,15 +416,7 @@ class LocalStore:
         for name, content in (("CACHEDIR.TAG", _TAG), (".gitignore", b"*\n")):
             if not os.path.exists(f"{self._root}/{name}"):
                 self._write(f"{self._root}/{name}", [memoryview(content)], 0o666, None)
-        oldest = time.time() - _STALE_S
-        with os.scandir(self._temporary) as left:
-            for entry in left:
-                try:
-                    # Not the modification time: a blob about to be renamed bears its seal already.
-                    if entry.stat(follow_symlinks=False).st_ctime < oldest:
-                        os.unlink(entry.path)
-                except OSError:  # gone already, or not ours to remove
-                    continue
+        measure.remove_older(self._temporary, time.time() - _STALE_S)
         self._opened = True
 
     def _write(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> None:
@@ -388,9 +456,11 @@ class LocalStore:
                 _write_all(fd, parts)
                 if mark_ns is not None:
                     _mark(fd, mark_ns)
+                size = os.fstat(fd).st_size
             finally:
                 os.close(fd)
             yield temporary
+            self._ledger.add(size)
         except BaseException:
             with contextlib.suppress(OSError):  # what is left is swept later
                 os.unlink(temporary)
