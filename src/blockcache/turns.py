@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 
-from blockcache import beside, capture, flight, lookup, report
+from blockcache import beside, capture, flight, lookup, report, telling
+from blockcache.errors import SettingError, StoreError
 from blockcache.model import Miss, entry_id
 from blockcache.naming import entry_name
 from blockcache.passage import Passage
@@ -53,9 +54,11 @@ def take(run: Passage, *, blocks: bool) -> Generator[flight.Step, None, None]:
             if found is None or (run.lease is not None and may_wait(run) and _what(run) == what):
                 break
             end(run)
-    except BaseException:
+    except BaseException as error:
         end(run)
-        raise
+        if not isinstance(error, Exception) or isinstance(error, SettingError) or run.settings.strict:
+            raise
+        telling.warn(run, f"it does not wait for other runs: {type(error).__name__}: {error}")
     finally:
         run.waited_s = way.waited_s
         if way.whom:
@@ -102,9 +105,12 @@ def _may_answer(run: Passage) -> bool:
     """Whether an entry may have come between the look and the lease."""
     assert run.built is not None
     variant = _variant(run)
-    if variant:
-        return run.store.exists(entry_name(run.built.key, variant))
-    return any(run.store.list(f"entries/{run.built.key.digest}"))
+    try:
+        if variant:
+            return run.store.exists(entry_name(run.built.key, variant))
+        return any(run.store.list(f"entries/{run.built.key.digest}"))
+    except StoreError:
+        return True  # looking will tell
 
 
 def _say(run: Passage, text: str) -> None:

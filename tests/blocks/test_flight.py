@@ -385,8 +385,9 @@ def test_an_owner_on_another_machine_is_gone_when_its_record_is_not_written_agai
         + """
 import json, threading
 from blockcache import flight
+from blockcache.flight import waiting
 from blockcache.stores.local import LocalStore
-flight._SILENT_S = 0.6
+waiting._SILENT_S = 0.6
 def body():
     with cached_block("slow") as block:
         note("ran.txt")
@@ -512,8 +513,8 @@ def test_a_thread_that_is_needed_by_the_one_that_it_waits_for_goes_on_in_the_end
         main=HEAD
         + """
 from concurrent.futures import ThreadPoolExecutor
-from blockcache import flight
-flight._IDLE_S = 0.5
+from blockcache.flight import waiting
+waiting._IDLE_S = 0.5
 pool = ThreadPoolExecutor(1)
 pool.submit(len, "").result()
 def f():
