@@ -32,6 +32,8 @@ from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 
 #: How long a blob that no entry names may belong to a save that is going on, and what a killed one left stays.
 GRACE_S = 3600.0
+#: How long what `blockcache verify` found to be wrong stays for people to look at.
+QUARANTINED_S = 7 * 24 * 3600.0
 #: Times of files are this coarse.
 _TICK_S = 0.05
 #: The share of the disk that a store may fill by default: of what is free on it and what the store has.
@@ -65,6 +67,8 @@ class Stock:
         Names of leases.
     keys
         Keys that have a manifest, readable or not.
+    quarantined
+        What is in the quarantine, and what it takes up.
     other_bytes
         What everything takes up but ``entries`` and ``blobs``.
     """
@@ -77,6 +81,7 @@ class Stock:
     leading: dict[str, list[str]] = field(default_factory=dict)
     leases: list[str] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
     other_bytes: int = 0
 
     @property
@@ -223,6 +228,7 @@ def _collect(store: Measured, wanted: Limits, spared: Collection[str] = ()) -> C
     going = sweep.entries(due(stock, wanted, spared))
     orphans, orphan_bytes = sweep.blobs()
     sweep.records()
+    sweep.quarantine()
     left_bytes = found_bytes - sweep.freed_bytes
     # What others have put meanwhile may be in what was found, or not.
     meanwhile = max((store.room().filled_bytes or 0) - before, 0)
@@ -298,6 +304,11 @@ class _Sweep:
         for name in self._stock.leases:  # whoever holds one writes it again all the time
             self._store.discard(name, GRACE_S)
 
+    def quarantine(self) -> None:
+        """Let go what has been in the quarantine for long."""
+        for name, size_bytes in self._stock.quarantined.items():
+            self.freed_bytes += size_bytes * self._store.discard(name, QUARANTINED_S)
+
 
 # -- what is there -------------------------------------------------------------------------
 
@@ -326,6 +337,8 @@ def take_stock(store: Measured) -> Stock:
             elif family == "pins":
                 stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
                 stock.pinned.add(pinned_path(kept.name))
+            elif family == "quarantine":
+                stock.quarantined[kept.name] = kept.size_bytes
     # Afterwards: a blob that was listed has its manifest by now, or is young.
     now = datetime.now(UTC)
     for kept in manifests:
