@@ -66,6 +66,8 @@ class BlockFinished:
         What is not as the entry says, in clauses.
     waited
         How long it waited for another run of the same block, in a clause; empty when it did not.
+    notes
+        What else is to be said, in clauses: entries that went to make room.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
     lacking
@@ -93,6 +95,7 @@ class BlockFinished:
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
     waited: str = ""
+    notes: tuple[str, ...] = ()
     calls: Calls | None = None
     lacking: tuple[str, ...] = ()
     quiet: bool = False

@@ -82,6 +82,7 @@ def finish(
         differing=differing,
         waited=run.waited,
         lacking=lacking,
+        notes=tuple(run.notes),
         # A worker that runs the main module again hits what its parent has: one line about that is enough.
         quiet=run.settings.quiet
         or (outcome == "hit" and run.namespace.globals.get("__name__") == _WORKER_MAIN)
