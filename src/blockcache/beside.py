@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from contextvars import ContextVar
 
 
@@ -20,6 +21,7 @@ class Stay:
 
 _inside: ContextVar[tuple[Stay, ...]] = ContextVar("blockcache_inside", default=())
 _running: set[Stay] = set()
+_started_in: weakref.WeakKeyDictionary[threading.Thread, tuple[Stay, ...]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -47,6 +49,20 @@ def leave(stay: Stay, *, waits: bool) -> None:
 def around() -> tuple[Stay, ...]:
     """The bodies that this code runs in, outermost first."""
     return _inside.get()
+
+
+def started(thread: threading.Thread) -> None:
+    """A thread is started by what runs here."""
+    bodies = behind()
+    if bodies:
+        _started_in[thread] = bodies
+
+
+def behind() -> tuple[Stay, ...]:
+    """The bodies that this code runs in, and those in which its thread was started."""
+    # Not `current_thread`: of a thread that it does not know it makes one that is listed ever after.
+    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+    return (*_started_in.get(thread, ()), *_inside.get()) if thread is not None else _inside.get()
 
 
 def _has_other_tasks() -> bool:

@@ -64,6 +64,8 @@ class BlockFinished:
         On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
     differing
         What is not as the entry says, in clauses.
+    waited
+        How long it waited for another run of the same block, in a clause; empty when it did not.
     notes
         What else is to be said, in clauses: entries that went to make room, a result that is not worth keeping.
     calls
@@ -92,6 +94,7 @@ class BlockFinished:
     problem: str = ""
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
+    waited: str = ""
     notes: tuple[str, ...] = ()
     calls: Calls | None = None
     lacking: tuple[str, ...] = ()

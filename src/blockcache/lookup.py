@@ -19,11 +19,12 @@ from blockcache.texts import redacted
 _passed: set[tuple[str, int]] = set()
 
 
-def look_up(run: Passage) -> None:
+def look_up(run: Passage, *, again: bool = False) -> None:
     """Build the key, find its entry and decode it; trouble becomes a miss with one warning."""
     try:
         _build(run)
-        _refuse_another(run)
+        if not again:
+            _refuse_another(run)
         _find(run)
         if isinstance(run.result, Hit):
             _judge(run, run.result)
@@ -53,8 +54,11 @@ def _build(run: Passage) -> None:
     }
     options = run.options
     run.demands = key.Demands(declared_inputs(run), options.pin, options.ignored, options.ignored_names)
-    paths = run.paths()
-    ran = functools.cache(functools.partial(entering.ran, run.frame))
+    if run.upstream is not None:
+        # Again, after waiting: the frame may have moved on to awaiting, and what ran before it is the same.
+        paths, ran = run.upstream.paths, run.upstream.ran
+    else:
+        paths, ran = run.paths(), functools.cache(functools.partial(entering.ran, run.frame))
     while True:
         kept = {name: value for name, value in bound.items() if name not in run.set_aside}
         local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))

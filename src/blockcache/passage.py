@@ -10,7 +10,20 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import ClassVar
 
-from blockcache import beside, capture, cells, changes, discovered, entering, inputs, key, outputs, process, settings
+from blockcache import (
+    beside,
+    capture,
+    cells,
+    changes,
+    discovered,
+    entering,
+    flight,
+    inputs,
+    key,
+    outputs,
+    process,
+    settings,
+)
 from blockcache.analysis import Block
 from blockcache.errors import CacheError
 from blockcache.events import BlockFinished
@@ -91,6 +104,8 @@ class Passage:
         What watches it: what it reads, what it says, what it changes, what runs beside it.
     settled
         What it changed in the process.
+    lease, waited_s, waited
+        The right to run the body while others wait; how long it waited for others itself, and that in words.
     manifest, event
         The entry that was read or made, and what was told.
     """
@@ -132,6 +147,9 @@ class Passage:
     stay: beside.Stay | None = None
     produces: outputs.Declared | None = None
     staged: outputs.Staged | None = None
+    lease: flight.Lease | None = None
+    waited_s: float = 0.0
+    waited: str = ""
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"

@@ -90,7 +90,7 @@ def end(run: Passage, raised: type[BaseException] | None) -> Outcome:
     said = run.heard.stop() if run.heard is not None else capture.Captured()
     unsaved.leave(run.frame, run.lacking)
     recorded = run.recorder.stop() if run.recorder is not None else None
-    ran_s = time.perf_counter() - run.started
+    ran_s = time.perf_counter() - run.started - run.waited_s
     run.body_s = time.perf_counter() - run.began
     after = run.namespace.get_many(run.block.writes | run.block.deletes)
     run.namespace.assign({name: value for name, value in run.set_aside.items() if name not in after})
