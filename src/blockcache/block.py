@@ -157,7 +157,7 @@ class cached_block:
         if self._passage is not None:
             raise CacheError(f"block {self.name!r} is entered again before it was left; make a new cached_block")
         place = entering.place_of(frame)
-        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store, capture=self._capture)
+        chosen = settings.in_force(place.folder, mode=self._mode, store=self._store, capture=self._capture)
         self.hit = False
         if chosen.mode == "off":
             return None

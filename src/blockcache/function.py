@@ -181,7 +181,7 @@ class CachedFunction(Cached, Generic[P, R]):
         return call
 
     def _settings(self, mode: Mode | None) -> settings.Settings:
-        chosen = settings.resolve(self._site.place.folder, mode=self._mode, store=self._store, capture=self._capture)
+        chosen = settings.in_force(self._site.place.folder, mode=self._mode, store=self._store, capture=self._capture)
         if mode is None:
             return chosen
         return replace(chosen, mode=mode if chosen.mode in ("on", "verify", "refresh") else "off")

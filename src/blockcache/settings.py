@@ -10,14 +10,16 @@ that changes is read again, one that appears nearer by is not.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, get_args
 
-from blockcache.errors import SettingError
+from blockcache.errors import CacheWarning, SettingError
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -30,6 +32,10 @@ STORE_FOLDER = ".blockcache"
 _ARGUMENT = "argument"
 _CONFIGURE = "configure()"
 _DEFAULT = "default"
+
+
+class _UnreadableError(SettingError):
+    """A ``pyproject.toml`` that is there and cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +280,7 @@ _FLAG_WORDS = {
 _configured: tuple[int, Mapping[str, Any]] = (0, {})
 _pyproject_of: dict[str, str | None] = {}
 _root_of: dict[str, str] = {}
+_warned: set[str] = set()
 _tables: dict[str, tuple[tuple[int, int, int], Mapping[str, Any]]] = {}
 _resolved: dict[tuple[object, ...], Settings] = {}
 
@@ -364,6 +371,34 @@ def resolve(
     return settings
 
 
+def in_force(
+    anchor: str,
+    *,
+    mode: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    capture: str | Sequence[str] | None = None,
+) -> Settings:
+    """Like :func:`resolve`, for a program that runs: a file that cannot be read is a warning, and mode ``off``.
+
+    What it says is not known then, and the program shall have its own result.
+
+    Raises
+    ------
+    SettingError
+        As :func:`resolve` does; of a file that cannot be read, where the mode is known to be ``frozen``.
+    """
+    try:
+        return resolve(anchor, mode=mode, store=store, capture=capture)
+    except _UnreadableError as error:
+        if "frozen" in (mode, os.environ.get(VARIABLES["mode"]), _configured[1].get("mode")):
+            raise
+        if str(error) not in _warned:
+            _warned.add(str(error))
+            with contextlib.suppress(CacheWarning):  # under `-W error`
+                warnings.warn(f"{error}. Bodies run as in mode off", CacheWarning, stacklevel=4)
+        return Settings(mode="off")
+
+
 def store_path(settings: Settings, anchor: str) -> str:
     """The absolute path of the store's directory for code in the directory ``anchor``.
 
@@ -447,7 +482,9 @@ def _table(path: str, stamp: tuple[int, int, int]) -> Mapping[str, Any]:
             import tomllib
 
             raw = tomllib.loads(data.decode())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise _UnreadableError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise SettingError(f"{path}: cannot be read: {error}") from error
     place = f"{path} [tool.blockcache]"
     tool = raw.get("tool", {})

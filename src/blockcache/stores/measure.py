@@ -21,12 +21,15 @@ import time
 from collections.abc import Iterator
 
 from blockcache.stores import Kept, Room
+from blockcache.stores.writing import is_locked
 
 #: What a length of one byte of ``.room`` stands for.
 UNIT_BYTES = 64 << 10
 _BLOCK_BYTES = 4 << 10
 #: A use within this time after another one is not noted.
 _TOUCH_S = 3600
+#: A living writer holds a lock, but for the moment before its file gets its name.
+_DEAD_S = 60
 
 
 def taken(size_bytes: int) -> int:
@@ -167,20 +170,22 @@ def survey(folder: str, prefix: str, now_s: float, *, spread: bool = False) -> I
         yield Kept(name, taken(status.st_size), max(now_s - dated, 0.0))
 
 
-def remove_older(folder: str, before_s: float) -> int:
-    """Remove the files right in a folder whose status did not change since a time; their bytes.
+def sweep(folder: str, now_s: float, idle_s: float) -> int:
+    """Remove the files right in a folder that killed writers left; their bytes.
 
-    Not the modification time: a blob that is about to be renamed bears its seal already.
+    Those that nobody has locked or changed for a minute and, where there are no locks, not for ``idle_s``. A file's own
+    modification time does not tell: a blob that is about to be renamed bears its seal already.
     """
     freed_bytes = 0
     with os.scandir(folder) as left:
         for entry in left:
             try:
                 status = entry.stat(follow_symlinks=False)
-                if status.st_ctime < before_s:
+                age_s = now_s - status.st_ctime
+                if age_s > idle_s or (age_s > _DEAD_S and not is_locked(entry.path)):
                     os.unlink(entry.path)
                     freed_bytes += taken(status.st_size)
-            except OSError:  # gone already, or not ours to remove
+            except OSError:  # gone already, not ours to remove, or no locks here
                 continue
     return freed_bytes
 
