@@ -53,10 +53,14 @@ class Counts:
     obstacles: Counter[str] = field(default_factory=Counter)
 
     @property
+    def asked(self) -> int:
+        """How often there was something to hit."""
+        return self.hits + self.misses + self.uncacheable
+
+    @property
     def hit_rate(self) -> float | None:
         """The share of hits; None where there was nothing to hit."""
-        asked = self.hits + self.misses + self.uncacheable
-        return self.hits / asked if asked else None
+        return self.hits / self.asked if self.asked else None
 
     @property
     def net_s(self) -> float:
@@ -98,9 +102,14 @@ class Counts:
         self.causes.update(other.causes)
         self.obstacles.update(other.obstacles)
 
+    def facts(self) -> dict[str, Any]:
+        """Everything, as JSON has it."""
+        plain = {name: getattr(self, name) for name in (*_NUMBERS, *_TIMES)}
+        return {**plain, **{name: dict(getattr(self, name)) for name in _REASONS}}
+
     def to_json(self) -> dict[str, Any]:
         """What is not zero, for :meth:`from_json`."""
-        return {name: value for name in (*_NUMBERS, *_TIMES, *_REASONS) if (value := getattr(self, name))}
+        return {name: value for name, value in self.facts().items() if value}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Counts:

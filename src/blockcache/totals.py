@@ -17,7 +17,7 @@ from blockcache.stores import Store
 
 #: How many blocks are shown.
 _MOST = 20
-#: A block that cost more than it saved is worth a word from here on.
+#: A block that cost more than it saved is worth a word from here on, and from its second run on.
 _WORTH_A_WORD_S = 0.1
 
 
@@ -87,7 +87,7 @@ def _print_json(
 
 
 def _facts(counts: Counts) -> dict[str, Any]:
-    return {**asdict(counts), "hit_rate": counts.hit_rate, "net_s": counts.net_s}
+    return {**counts.facts(), "hit_rate": counts.hit_rate, "net_s": counts.net_s}
 
 
 # ---- for people ----
@@ -133,7 +133,7 @@ def _print_blocks(store: Store, counted: Mapping[str, Counts], sizes: list[dict[
     _print_reasons("not cacheable", total.obstacles)
     for name in names:
         counts = counted.get(name, Counts())
-        if counts.net_s < -_WORTH_A_WORD_S:
+        if counts.net_s < -_WORTH_A_WORD_S and counts.asked > 1:
             _print_loss(name, counts)
 
 
@@ -167,4 +167,4 @@ def _print_loss(name: str, counts: Counts) -> None:
     spent = f"keys {report.duration(counts.key_s)}, loading {report.duration(counts.load_s)}, "
     spent += f"saving {report.duration(counts.save_s)}"
     saved = report.duration(counts.saved_s) if counts.saved_s else "nothing yet"
-    tables.print_lines(f"\n{report.one_line(name)} cost more than it saved: {spent}; saved {saved}")
+    tables.print_lines(f"\n{report.one_line(name)} cost more than it saved so far: {spent}; saved {saved}")

@@ -1,17 +1,9 @@
 """Stores keep bytes under names and know nothing else.
 
-<<<<<<< HEAD
-Names are relative paths of two or more parts separated by ``/``. Four families are in use
-(see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``,
-``names/<quoted block name>/<key digest>`` and ``pins/<key digest>/<entry id>``. A part is any text
-without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever
-makes the name to quote.
-=======
-Names are relative paths of two or more parts separated by ``/``. Three families are in use
-(see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``
-``names/<quoted block name>/<key digest>`` and ``leases/<key digest>``. A part is any text without ``/`` and NUL that is
-not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
->>>>>>> main
+Names are relative paths of two or more parts separated by ``/``. The families in use (see FORMAT.md) are
+``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``, ``names/<quoted block name>/<key digest>``,
+``pins/<key digest>/<entry id>``, ``leases/<key digest>`` and ``stats/<random>.json``. A part is any text without ``/``
+and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
 
 A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
 Names of the other families may be put again, and the last ``put`` counts.
