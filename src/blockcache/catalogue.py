@@ -124,7 +124,7 @@ def read(store: Store) -> Catalogue:
         When the store itself cannot be listed.
     """
     entries, unreadable = [], []
-    labels = _labels(store)
+    labels = labels_of(store)
     pinned = {pinned_path(name) for name in store.list("pins")}
     for path in store.list("entries"):
         text = b""
@@ -263,7 +263,7 @@ def clear(store: Store) -> Removed:
     return Removed(entries, blobs, freed_bytes)
 
 
-def _labels(store: Store) -> dict[str, list[str]]:
+def labels_of(store: Store) -> dict[str, list[str]]:
     """The names that each key's digest was saved or met under."""
     found: dict[str, list[str]] = {}
     for path in store.list("names"):

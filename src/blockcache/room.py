@@ -32,6 +32,8 @@ from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 
 #: How long a blob that no entry names may belong to a save that is going on, and what a killed one left stays.
 GRACE_S = 3600.0
+#: How long what `blockcache verify` found to be wrong stays for people to look at.
+QUARANTINED_S = 7 * 24 * 3600.0
 #: Times of files are this coarse.
 _TICK_S = 0.05
 #: The share of the disk that a store may fill by default: of what is free on it and what the store has.
@@ -63,6 +65,8 @@ class Stock:
         By key, names of the records that lead to it: pointers from block names, and pins.
     keys
         Keys that have a manifest, readable or not.
+    quarantined
+        What is in the quarantine, and what it takes up.
     other_bytes
         What everything takes up but ``entries`` and ``blobs``.
     """
@@ -74,6 +78,7 @@ class Stock:
     pinned: set[str] = field(default_factory=set)
     leading: dict[str, list[str]] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
     other_bytes: int = 0
 
     @property
@@ -220,6 +225,7 @@ def _collect(store: Measured, wanted: Limits, spared: Collection[str] = ()) -> C
     going = sweep.entries(due(stock, wanted, spared))
     orphans, orphan_bytes = sweep.blobs()
     sweep.records()
+    sweep.quarantine()
     left_bytes = found_bytes - sweep.freed_bytes
     # What others have put meanwhile may be in what was found, or not.
     meanwhile = max((store.room().filled_bytes or 0) - before, 0)
@@ -293,6 +299,11 @@ class _Sweep:
                 for name in names:
                     self._store.discard(name, self._since_s if key in mine else GRACE_S)
 
+    def quarantine(self) -> None:
+        """Let go what has been in the quarantine for long."""
+        for name, size_bytes in self._stock.quarantined.items():
+            self.freed_bytes += size_bytes * self._store.discard(name, QUARANTINED_S)
+
 
 # -- what is there -------------------------------------------------------------------------
 
@@ -319,6 +330,8 @@ def take_stock(store: Measured) -> Stock:
             elif family == "pins":
                 stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
                 stock.pinned.add(pinned_path(kept.name))
+            elif family == "quarantine":
+                stock.quarantined[kept.name] = kept.size_bytes
     # Afterwards: a blob that was listed has its manifest by now, or is young.
     now = datetime.now(UTC)
     for kept in manifests:

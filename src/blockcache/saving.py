@@ -14,6 +14,7 @@ from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out
 from blockcache.errors import CodecError
 from blockcache.fingerprint.modules import is_library
+from blockcache.fingerprint.registry import digest
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.memory import Asked, Memory
@@ -124,7 +125,7 @@ def save(
         pack_digest.update(part)
     blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     for buffer in layout.large:
-        blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+        blobs.append(_put(store, digest(buffer).hex(), [buffer], buffer.nbytes))
     if made is not None:
         outputs.put(store, made)
     manifest = Manifest(

@@ -1,9 +1,10 @@
 """Stores keep bytes under names and know nothing else.
 
-Names are relative paths of two or more parts separated by ``/``. The families in use (see FORMAT.md) are
+Names are relative paths of two or more parts separated by ``/``. These families are in use (see FORMAT.md):
 ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``, ``names/<quoted block name>/<key digest>``,
-``pins/<key digest>/<entry id>``, ``leases/<key digest>`` and ``stats/<random>.json``. A part is any text without ``/``
-and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
+``pins/<key digest>/<entry id>``, ``leases/<key digest>``, ``stats/<random>.json``, and ``quarantine/`` before a name of
+another one. A part is any text without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is
+up to whoever makes the name to quote.
 
 A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
 Names of the other families may be put again, and the last ``put`` counts.
@@ -58,6 +59,13 @@ class Store(Protocol):
         """
         ...
 
+    def parts(self, name: str) -> Iterator[Buffer] | None:
+        """The bytes under ``name`` piece by piece, each good until the next one is drawn; None when there are none.
+
+        Nothing is mapped: what cannot be read is a :class:`blockcache.errors.StoreError` while drawing.
+        """
+        ...
+
     def export(self, name: str, fd: int) -> bool:
         """Write the bytes under ``name`` into the open file ``fd``; False when there are none.
 
@@ -79,6 +87,10 @@ class Store(Protocol):
 
     def delete(self, name: str) -> bool:
         """Forget ``name``; True when there was something. Memory handed out by ``get`` stays valid."""
+        ...
+
+    def move(self, name: str, to: str) -> bool:
+        """Keep the bytes under ``name`` under ``to`` instead, whatever was there; False when there are none."""
         ...
 
     def sealed(self, name: str) -> bool:
