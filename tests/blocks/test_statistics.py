@@ -187,7 +187,7 @@ def test_no_hit_touches_the_statistics(project: Project) -> None:
 
 
 def test_many_processes_at_once_count_exactly(project: Project) -> None:
-    """Sixty processes that end as they like, folding at every second record: nothing is lost or doubled, few are left."""
+    """Thirty processes that end as they like, folding at every second record: nothing is lost or doubled, few are left."""
     project.write(main="from blockcache import cached_block\nwith cached_block('b'):\n    x = 1\n")
     project.run()
     program = """
@@ -195,7 +195,7 @@ import os, sys
 from blockcache import cached_block, statistics
 statistics.FOLD_AT = 2
 children = []
-for _ in range(20):
+for _ in range(10):
     child = os.fork()
     if not child:
         for _ in range(3):
@@ -214,11 +214,11 @@ for child in children:
     while any(process.poll() is None for process in running):
         reads.append(_hits(_store(project)))
     assert [process.returncode for process in running] == [0, 0, 0]
-    assert _hits(_store(project)) == 180
+    assert _hits(_store(project)) == 90
     assert reads == sorted(reads)
-    assert len(_records(project)) < 61
+    assert len(_records(project)) < 31
     statistics.fold(_store(project))
-    assert len(_records(project)) == 1 and _hits(_store(project)) == 180
+    assert len(_records(project)) == 1 and _hits(_store(project)) == 90
 
 
 def test_a_child_counts_its_own(project: Project) -> None:
