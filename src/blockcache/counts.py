@@ -70,30 +70,32 @@ class Counts:
     def count(self, event: BlockFinished) -> None:
         """Add one passage."""
         key_s = event.key_s or 0.0
-        # What is neither key nor body; where nobody knows how long the body took, nothing.
-        body_s = 0.0 if event.outcome == "hit" else event.body_s
-        rest_s = 0.0 if body_s is None else max(0.0, event.took_s - key_s - body_s)
         self.key_s += key_s
-        if event.outcome == "miss":
-            self.save_s += rest_s
-            if event.obstacle:
-                self.uncacheable += 1
-                self.obstacles[event.obstacle] += 1
-            else:
-                self.misses += 1
-            if event.cause:
-                self.causes[event.cause] += 1
-            self.saved_bytes += event.size_bytes or 0
-            return
-        self.load_s += rest_s
         if event.outcome == "hit":
             self.hits += 1
             self.saved_s += event.saved_s or 0.0
+            self.load_s += event.took_s - key_s
             self.loaded_bytes += event.size_bytes or 0
-        elif event.outcome == "verified":
-            self.verified += 1
+            return
+        # What is neither key nor body; where nobody knows how long the body took, nothing.
+        rest_s = 0.0 if event.body_s is None else max(0.0, event.took_s - key_s - event.body_s)
+        if event.outcome == "miss":
+            self.save_s += rest_s
+            self.saved_bytes += event.size_bytes or 0
+            self._count_miss(event.cause, event.obstacle)
         else:
-            self.differs += 1
+            self.load_s += rest_s
+            self.verified += event.outcome == "verified"
+            self.differs += event.outcome == "differs"
+
+    def _count_miss(self, cause: str, obstacle: str) -> None:
+        if cause:
+            self.causes[cause] += 1
+        if obstacle:
+            self.uncacheable += 1
+            self.obstacles[obstacle] += 1
+        else:
+            self.misses += 1
 
     def add(self, other: Counts) -> None:
         """Add what others counted."""

@@ -163,7 +163,10 @@ class _Counter:
         """Count the events; whoever calls has the lock."""
         while self.events:
             event = self.events.popleft()
-            self._new.setdefault(event.name, Counts()).count(event)
+            counts = self._new.get(event.name)
+            if counts is None:
+                counts = self._new[event.name] = Counts()
+            counts.count(event)
 
     def write(self, *, closed: bool) -> None:
         """Put what was counted, where there is a store that takes it; else it stays for the next time."""
