@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from blockcache.errors import IntegrityError, StoreError
 from blockcache.model import Manifest
+from blockcache.naming import pin_name, pinned_path
 from blockcache.stores import Store
 
 
@@ -190,7 +191,7 @@ def pin(store: Store, path: str) -> None:
     StoreError
         When the store cannot be changed.
     """
-    store.put(_pin(path), [b""])
+    store.put(pin_name(path), [b""])
 
 
 def unpin(store: Store, path: str) -> bool:
@@ -201,16 +202,7 @@ def unpin(store: Store, path: str) -> bool:
     StoreError
         When the store cannot be changed.
     """
-    return store.delete(_pin(path))
-
-
-def _pin(path: str) -> str:
-    return f"pins/{path.removeprefix('entries/').removesuffix('.json')}"
-
-
-def pinned_path(pin: str) -> str:
-    """The entry that a record of ``pins`` keeps."""
-    return f"entries/{pin.removeprefix('pins/')}.json"
+    return store.delete(pin_name(path))
 
 
 def remove(store: Store, chosen: Iterable[Stored]) -> Removed:

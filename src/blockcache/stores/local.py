@@ -22,7 +22,7 @@ import functools
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import xxhash
@@ -363,6 +363,20 @@ class LocalStore:
                 yield from measure.survey(folder, family, self._ledger.now_s, spread=family in _SHARDED)
             except OSError as error:
                 raise _failure("list", folder, error) from error
+
+    def newest(self, prefix: str, count: int) -> Sequence[str]:
+        """At most ``count`` names right in a folder, the last put or touched first; of very many, some are looked at.
+
+        Raises
+        ------
+        StoreError
+            When the folder cannot be read.
+        """
+        folder = self._path(prefix, folder=True)
+        try:
+            return [f"{prefix}/{name}" for name in measure.newest(folder, count)]
+        except OSError as error:
+            raise _failure("list", folder, error) from error
 
     def touch(self, name: str) -> None:
         """Note that ``name`` was used, at most once an hour."""
