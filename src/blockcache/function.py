@@ -20,6 +20,7 @@ from blockcache.fingerprint.registry import Cached
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Manifest, Miss
 from blockcache.passage import Options
+from blockcache.stores.opened import store_at
 
 report.install()
 
@@ -127,7 +128,7 @@ class CachedFunction(Cached, Generic[P, R]):
         tuple of Manifest
             ``key.inputs`` has the arguments, each with a note for people; ``provenance`` when it was made, in how long.
         """
-        store = passage.store_at(settings.store_path(self._settings(None), self._site.place.folder))
+        store = store_at(settings.store_path(self._settings(None), self._site.place.folder))
         return tuple(m for m in nearest.entries_of(store, self.name) if is_call(m))
 
     def _call(self, frame: FrameType, mode: Mode | None, args: Any, kwargs: Any) -> Any:

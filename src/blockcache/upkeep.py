@@ -101,7 +101,7 @@ def is_quick(run: Passage, *, matters: bool) -> bool:
     if matters or run.settings.save_always or run.settings.mode != "on":
         return False
     load_s = _known(run)
-    if load_s is None or load_s <= _TIMES * run.body_s:
+    if load_s is None or run.body_s is None or load_s <= _TIMES * run.body_s:
         return False
     if _block(run) not in _told:
         _told.add(_block(run))
