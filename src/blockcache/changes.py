@@ -110,6 +110,7 @@ class Walk:
         self._variables: list[_Variable] = []
         self._roots: list[tuple[str, object]] = []
         self._known: set[tuple[int, str]] = set()
+        self._whole: set[int] = set()
         # First in, first out: every object gets its shortest way, not one through what some cache holds.
         self._todo: deque[tuple[object, int, Step, str]] = deque()
         for name, value in upstream.bound.items():
@@ -171,6 +172,9 @@ class Walk:
             return
         own = vars(module)
         if () in chains:
+            if id(module) in self._whole:
+                return  # a module may hold itself
+            self._whole.add(id(module))
             self._bindable("attributes", module, "__dict__", module.__name__, tuple(_members(module)))
         for name in _members(module) if () in chains else {chain[0] for chain in chains if chain}:
             value = own.get(name, _MISSING)

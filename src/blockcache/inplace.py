@@ -284,6 +284,8 @@ _FIXED = frozenset(
     }
 )
 _FIXED_MODULES = frozenset({"_decimal", "_thread", "datetime", "decimal", "fractions", "logging", "pathlib", "pyarrow"})
+#: One object for all syntax trees of a process: what `executing` notes on it leads anywhere.
+_FIXED_BASES = frozenset({"ast.boolop", "ast.cmpop", "ast.expr_context", "ast.operator", "ast.unaryop"})
 _FIXED_MODULES |= {"_threading_local", "re", "threading", "typing", "uuid", "weakref", "_weakref", "zoneinfo"}
 
 _bound_method = Layer(
@@ -319,7 +321,10 @@ def _layers_of(cls: type) -> tuple[Layer, ...]:
     if issubclass(cls, functools.partial):
         return (_partial,)
     for base in cls.__mro__:
-        found = _LEAVES.get(f"{base.__module__}.{base.__qualname__}")
+        name = f"{base.__module__}.{base.__qualname__}"
+        if name in _FIXED_BASES:
+            return ()
+        found = _LEAVES.get(name)
         if found is None:
             found = rule_in(base, "IN_PLACE")
         if found is not None:

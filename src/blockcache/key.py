@@ -7,7 +7,7 @@ import re
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blockcache import ambient, earlier, files
@@ -131,7 +131,11 @@ def spoken_names(block: Block, bound: Mapping[str, object]) -> frozenset[str]:
 
 
 def build(
-    block: Block, upstream: Upstream, demands: Demands = _NO_DEMANDS, loaded: Collection[str] | None = None
+    block: Block,
+    upstream: Upstream,
+    demands: Demands = _NO_DEMANDS,
+    loaded: Collection[str] | None = None,
+    before: Built | None = None,
 ) -> Built:
     """The key of ``block`` as its inputs stand now.
 
@@ -145,6 +149,8 @@ def build(
         What its arguments say.
     loaded
         Names of the modules that count as loaded; by default those that are.
+    before
+        A key whose definitions keep their labels.
 
     Raises
     ------
@@ -160,6 +166,8 @@ def build(
         raise FingerprintError(what, path=opaque[0])
     made = _Made(upstream.paths) if upstream.paths is not None else None
     reach = Reach(upstream.globals, loaded, demands.pin, demands.ignored, demands.ignored_names, made)
+    if before is not None:
+        reach.name_as(before.objects)
     if made is not None:
         made.reach = weakref.proxy(reach)  # a cycle would keep the block's frame alive
     reach.docs_matter = block.reads_doc
@@ -326,15 +334,23 @@ def changed_by_body(
         return name.partition(".")[0].partition(" ")[0] in writes
 
     try:
-        after = build(block, upstream, demands, loaded)
+        try:
+            after = build(block, upstream, demands, loaded, before)
+        except FingerprintError as error:
+            if not is_result(error.path):
+                raise
+            # A result that is reached, through its module, and has no content.
+            ignored = demands.ignored_names | block.writes
+            after = build(block, upstream, replace(demands, ignored_names=ignored), loaded, before)
     except FingerprintError as error:
         return [error.path], []
     changed: list[str] = []
     others: list[str] = []
     for d in compare(after.key.inputs, before.key.inputs):
         # Files behind a value may have been changed by anyone: its own probe tells. What a body sets in a library
-        # may have the name of what it binds. Names that are one object now are so by a binding, which is found as such.
-        if d.kind == "state" and d.name == _IDENTITY:
+        # may have the name of what it binds; what a result without content tells of itself is a result. Names that are one
+        # object now are so by a binding, which is found as such.
+        if d.kind == "state" and (d.name == _IDENTITY or (d.name in after.states and is_result(d.name))):
             continue
         if d.kind == "state" or (d.kind != "file" and not is_result(d.name)):
             one_sided = d.kind in ("value", "definition", "module") and (d.now is None or d.was is None)

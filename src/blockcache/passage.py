@@ -36,6 +36,7 @@ from blockcache import (
     unsaved,
 )
 from blockcache.analysis import Block, analyse, annotated_names
+from blockcache.codec import running
 from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, IntegrityError, SettingError
 from blockcache.events import BlockFinished, Outcome, emit
 from blockcache.fingerprint import modules
@@ -336,6 +337,8 @@ class Passage:
 
     def _upstream_object(self, way: changes.Address) -> object:
         assert self.built is not None and self.upstream is not None
+        if way[0] == "code":
+            return running(way[1], self._codes())
         return changes.find(way, self.upstream, self.built)
 
     def _as_run(self, names: Iterable[str]) -> list[str]:
@@ -439,7 +442,7 @@ class Passage:
             self.trouble(error)
 
     def _codes(self) -> list[CodeType]:
-        """Code whose calls and constants may name files: the block's own, and that of the functions that it reaches."""
+        """The program's code that counts: the block's own, and that of the functions that it reaches."""
         assert self.built is not None
         reached = (getattr(found, "__code__", None) for found in self.built.objects.values())
         return [self.frame.f_code, *(code for code in reached if isinstance(code, CodeType))]

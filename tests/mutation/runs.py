@@ -24,14 +24,16 @@ KEPT = (".blockcache", "pyproject.toml")
 # What blockcache itself says: its warnings, with the line of source below.
 OWN = re.compile(r"^.*CacheWarning: .*\n(  .*\n)?", re.MULTILINE)
 NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?|0x[0-9a-f]+")
+# As it is before libraries are imported for their docstrings: some set variables for their threads.
+ENVIRONMENT = dict(os.environ)
 PARTS = ("status", "stdout", "stderr", "variable", "identity", "figure", "draws", "state", "file")
 
 
 def environment(hash_seed: int) -> dict[str, str]:
     """Of an interpreter that runs programs."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV", "MPL"))}
+    env = {k: v for k, v in ENVIRONMENT.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV", "MPL"))}
     return env | {
-        "PYTHONPATH": os.pathsep.join([str(HERE / "observer"), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONPATH": os.pathsep.join([str(HERE / "observer"), *filter(None, [ENVIRONMENT.get("PYTHONPATH")])]),
         "PYTHONHASHSEED": str(hash_seed),
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",

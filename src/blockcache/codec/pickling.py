@@ -202,7 +202,9 @@ class _Unpickler(pickle.Unpickler):
     ) -> None:
         super().__init__(_Reader(stream), buffers=buffers)  # type: ignore[arg-type]
         self._find = find
-        self._live = {"resolve_label": resolve, "home_namespace": lambda: module_globals}
+        self._live: dict[str, Any] = {"resolve_label": resolve, "home_namespace": lambda: module_globals}
+        if find is not _nowhere:
+            self._live["program_code"] = lambda code: find(("code", code))
 
     def persistent_load(self, way: bytes | tuple[str, str]) -> Any:
         if isinstance(way, tuple):
@@ -240,7 +242,7 @@ def decode(
     module_globals
         The live namespace of the block's module.
     find
-        The live upstream object that a way leads to.
+        The live upstream object that a way leads to; for ``("code", code)`` the program's own code that does the same.
 
     Raises
     ------

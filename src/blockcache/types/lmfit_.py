@@ -6,8 +6,9 @@ from typing import Any
 
 
 def _parameters(value: Any) -> object:
-    # The names of a set: in another order in every process.
-    symbols = {name: value._asteval.symtable[name] for name in sorted(value._asteval.user_defined_symbols())}
+    # The names of a set: in another order in every process. Those of parameters repeat their values.
+    names = sorted(set(value._asteval.user_defined_symbols()).difference(value))
+    symbols = {name: value._asteval.symtable[name] for name in names}
     return list(value.values()), symbols
 
 
