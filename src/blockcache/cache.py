@@ -22,7 +22,7 @@ from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.memory import Held, Memory
 from blockcache.model import (
-    FORMAT,
+    SERVED,
     Blob,
     Difference,
     Hit,
@@ -260,9 +260,9 @@ def _manifest(store: Store, key: Key, entry: str) -> Manifest | None:
     if data is None:
         return None
     manifest = Manifest.from_json(data, key)
-    if manifest.key.digest != key.digest or (manifest.format == FORMAT and manifest.entry_id != entry):
+    if manifest.key.digest != key.digest or (manifest.format in SERVED and manifest.entry_id != entry):
         raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
-    return manifest if manifest.format == FORMAT else None
+    return manifest if manifest.format in SERVED else None
 
 
 def _changed(manifest: Manifest, memo: str | None) -> Iterator[Difference]:

@@ -16,9 +16,13 @@ import xxhash
 from blockcache.errors import IntegrityError
 
 #: The number of the on-disk format, see FORMAT.md. Numbers are never reused.
-FORMAT = 3
-#: Older formats that can still be shown; their entries do not know all that they depend on and are never served.
-_READABLE = (1, 2, FORMAT)
+FORMAT = 4
+#: Formats whose entries know all that they depend on and give back, so that they may answer.
+SERVED = frozenset({3, FORMAT})
+#: Formats that can be read; of those that are not served entries can be listed and shown.
+_READABLE = SERVED | {1, 2}
+#: How the bytes of a blob may be coded in the store: as they are.
+_CODINGS = frozenset({""})
 
 #: Kinds of inputs, the likeliest cause of a miss first.
 Kind = Literal[
@@ -138,19 +142,29 @@ def entry_id(discovered: Iterable[Input]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Immutable bytes in the store, named by their digest (XXH3-128)."""
+    """Immutable bytes in the store, named by their digest (XXH3-128).
+
+    Attributes
+    ----------
+    digest, size_bytes
+        Of the bytes as they are stored.
+    coding
+        How they stand for the bytes that are meant; empty when they are those.
+    """
 
     digest: str
     size_bytes: int
+    coding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One name that an entry gives back, described for people."""
+    """One name that an entry gives back, described for people; ``codec`` is how its value is stored."""
 
     name: str
     type: str
     summary: str
+    codec: str = "pickle"
 
 
 class Unsaved(NamedTuple):
@@ -283,7 +297,7 @@ class Manifest:
         }
         lists: dict[str, list[list[Any]]] = {
             "inputs": [list(i) for i in self.key.inputs],
-            "outputs": [[o.name, o.type, o.summary] for o in self.outputs],
+            "outputs": [[o.name, o.type, o.summary, o.codec] for o in self.outputs],
             "deleted": [[n] for n in self.deleted],
             "imports": [[n] for n in self.imports],
             "discovered": [list(i) for i in self.discovered],
@@ -293,7 +307,7 @@ class Manifest:
             "changed": [[n] for n in self.changed],
             "files": [list(f) for f in self.files],
             "unsaved": [list(u) for u in self.unsaved],
-            "blobs": [[b.digest, b.size_bytes] for b in self.blobs],
+            "blobs": [[b.digest, b.size_bytes, b.coding] for b in self.blobs],
         }
         parts = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in head.items()]
         parts.append(f' "key": {json.dumps(self.key.digest)}')
@@ -328,9 +342,9 @@ class Manifest:
             manifest = cls(
                 name=raw["name"],
                 key=key,
-                outputs=tuple(Output(n, t, s) for n, t, s in raw["outputs"]),
+                outputs=tuple(Output(*row) for row in raw["outputs"]),
                 deleted=tuple(n for (n,) in raw["deleted"]),
-                blobs=tuple(Blob(d, s) for d, s in raw["blobs"]),
+                blobs=tuple(Blob(*row) for row in raw["blobs"]),
                 provenance=Provenance(**raw["provenance"]),
                 imports=tuple(n for (n,) in raw["imports"]),
                 discovered=_inputs(raw.get("discovered", ())),
@@ -353,7 +367,7 @@ class Manifest:
     def _has_right_types(self) -> bool:
         made = self.provenance
         texts = [self.name, self.key.digest, made.made_at, made.file, made.host, made.python, made.user]
-        texts += [text for o in self.outputs for text in (o.name, o.type, o.summary)]
+        texts += [text for o in self.outputs for text in (o.name, o.type, o.summary, o.codec)]
         texts += [*self.deleted, *self.imports, *(blob.digest for blob in self.blobs)]
         texts += [*self.untracked, *self.generators, *self.captured, *self.changed, self.texts]
         texts += [text for row in (*(f[:2] for f in self.files), *self.unsaved) for text in row]
@@ -361,6 +375,7 @@ class Manifest:
         return (
             bool(self.blobs)
             and all(type(text) is str for text in texts)
+            and all(blob.coding in _CODINGS for blob in self.blobs)
             and all(type(size) is int for size in sizes)
             and type(made.duration_s) in (int, float)
             and type(made.line) is int

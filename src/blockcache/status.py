@@ -21,7 +21,7 @@ from blockcache.fingerprint.code import facts
 from blockcache.fingerprint.modules import counted, installed
 from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.key import pinning
-from blockcache.model import FORMAT, Difference, Input, Manifest, likeliest_first
+from blockcache.model import SERVED, Difference, Input, Manifest, likeliest_first
 from blockcache.program import Found, Named, Program, argument, is_fixed, literal, meaning, module_file, module_program
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore
@@ -208,7 +208,7 @@ class _Judge:
 
     def _compare(self, store: Store, manifest: Manifest) -> _Comparison:
         found = _Comparison(manifest, catalogue.read_texts(store, manifest))
-        if manifest.format != FORMAT:
+        if manifest.format not in SERVED:
             found.reason = "its entry is of an older format"
         elif not all(store.exists(f"blobs/{blob.digest}") for blob in manifest.blobs):
             found.reason = "its entry is not complete"

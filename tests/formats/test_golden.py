@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import xxhash
 
 from blockcache.codec import decode
 from blockcache.codec.pack import open_pack
-from blockcache.model import Key, Manifest
+from blockcache.errors import IntegrityError
+from blockcache.model import SERVED, Key, Manifest
 
 FORMATS = sorted(p for p in Path(__file__).parent.iterdir() if p.is_dir() and p.name.startswith("v"))
 
@@ -39,3 +41,20 @@ def test_a_manifest_survives_a_round_trip():
     """Reading what was written gives the same manifest, with odd names too."""
     manifest = Manifest.from_json((FORMATS[-1] / "entry.json").read_bytes())
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_what_a_manifest_of_format_3_lacks_is_filled_in():
+    """Its values are pickled and its blobs are as they are, so it may answer; it is written again as it was meant."""
+    manifest = Manifest.from_json((Path(__file__).parent / "v3" / "entry.json").read_bytes())
+    assert manifest.format in SERVED
+    assert {o.codec for o in manifest.outputs} == {"pickle"} and {b.coding for b in manifest.blobs} == {""}
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize("row", [["0" * 32, 5, "lz77"], ["0" * 32, 5, 1]])
+def test_a_blob_of_a_coding_that_is_not_known_is_not_read(row):
+    """A later version may code blobs in ways that this one cannot read: the entry is then no entry."""
+    record = json.loads((FORMATS[-1] / "entry.json").read_bytes())
+    record["blobs"].append(row)
+    with pytest.raises(IntegrityError):
+        Manifest.from_json(json.dumps(record).encode())

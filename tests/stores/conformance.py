@@ -82,6 +82,40 @@ class StoreConformance:
             store.put("entries/x1/e.json", [data])
             assert store.get("entries/x1/e.json") == data
 
+    @pytest.mark.parametrize("name", ["leases/x1", "entries/x1/e.json", "blobs/x1"])
+    def test_a_new_name_is_put_once(self, store, name):
+        assert store.put_new(name, [b"on", b"e"]) is True and store.get(name) == b"one"
+        assert store.put_new(name, iter([b"two"])) is False and store.get(name) == b"one"
+        assert store.delete(name) is True
+        assert store.put_new(name, [b"three"]) is True and store.get(name) == b"three"
+        store.put(name, [b"three"])
+        assert store.put_new(name, [b"four"]) is False and store.get(name) == b"three"
+
+    def test_of_many_that_put_a_new_name_one_is_told_so(self, store):
+        """And whoever is not finds the bytes of the one who is, whole."""
+        won: list[list[int]] = [[] for _ in range(20)]
+        trouble: list[object] = []
+        start = threading.Barrier(8)
+
+        def work(number: int) -> None:
+            try:
+                for i in range(20):
+                    start.wait(30)
+                    if store.put_new(f"leases/{i}", [bytes([number]) * 3000]):
+                        won[i].append(number)
+                    elif len({*store.get(f"leases/{i}")}) != 1 or len(store.get(f"leases/{i}")) != 3000:
+                        trouble.append(i)
+            except BaseException as error:
+                trouble.append(error)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert trouble == [] and [len(numbers) for numbers in won] == [1] * 20
+        assert [store.get(f"leases/{i}")[0] for i in range(20)] == [numbers[0] for numbers in won]
+
     def test_putting_a_blob_again_is_fine(self, store):
         store.put("blobs/x1", [b"same"])
         store.put("blobs/x1", [b"same"])
@@ -115,7 +149,8 @@ class StoreConformance:
         "name", ["", "/", "/etc/passwd", "../x", "blobs/../../x", "blobs//x", "blobs/.", "blobs/", "a\0/b"]
     )
     def test_names_that_leave_the_store_are_refused(self, store, name):
-        for use in (store.get, store.exists, store.delete, store.sealed, store.seal, lambda n: store.put(n, [b""])):
+        puts = (lambda n: store.put(n, [b""]), lambda n: store.put_new(n, [b""]))
+        for use in (store.get, store.exists, store.delete, store.sealed, store.seal, *puts):
             with pytest.raises(StoreError):
                 use(name)
 
@@ -156,6 +191,7 @@ def store_machine(make_store) -> type:
     records = st.one_of(
         st.builds("entries/{}/{}.json".format, digests, st.sampled_from("ab")),
         st.builds("names/{}/{}".format, st.sampled_from(["n", "a%20b", ".dot", "é"]), digests),
+        st.builds("leases/{}".format, digests),
     )
     blobs = st.builds("blobs/{}".format, digests)
     contents = st.one_of(st.binary(max_size=20), st.integers(65_530, 65_540).map(lambda n: b"z" * n))
@@ -171,6 +207,12 @@ def store_machine(make_store) -> type:
         def put_record(self, name, data):
             self.store.put(name, [data[:3], data[3:]])
             self.model[name] = data
+
+        @rule(name=st.one_of(records, blobs), data=contents)
+        def put_new(self, name, data):
+            data = name.encode() * 3000 if name.startswith("blobs/") else data
+            assert self.store.put_new(name, [data[:3], data[3:]]) is (name not in self.model)
+            self.model.setdefault(name, data)
 
         @rule(name=blobs)
         def put_blob(self, name):

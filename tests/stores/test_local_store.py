@@ -483,3 +483,32 @@ def test_parts_that_fail_halfway_leave_nothing(store):
     with pytest.raises(KeyboardInterrupt):
         store.put("blobs/abcdef", parts())
     assert store.get("blobs/abcdef") is None
+
+
+# -- new names -------------------------------------------------------------------------------
+
+
+def test_without_hard_links_a_new_name_is_put_once_too(store, monkeypatch):
+    """As on FAT, and on some file systems of servers."""
+
+    def link(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    for name in ("leases/abc", "names/n/d"):
+        assert store.put_new(name, [b"one"]) is True and store.put_new(name, [b"two"]) is False
+        assert store.get(name) == b"one" and store.delete(name) is True
+    assert files_below(f"{store.url}/.tmp") == []
+
+
+def test_a_link_whose_answer_was_lost_is_ours(store, monkeypatch):
+    """A server of files that is asked again, because its first answer did not arrive, says that the name is taken."""
+    really = os.link
+
+    def link(source, target):
+        really(source, target)
+        really(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    assert store.put_new("leases/abc", [b"one"]) is True and store.put_new("leases/abc", [b"two"]) is False
+    assert store.get("leases/abc") == b"one" and files_below(f"{store.url}/.tmp") == []

@@ -60,7 +60,7 @@ def test_entries_come_newest_first_and_bad_manifests_beside_them(store):
         (b'"2026-01-01T00:00:00+00:00"', b"5"),
         (b'"duration_s": 2.0', b'"duration_s": "x"'),
         (b'"name": "a"', b'"name": null'),
-        (b"10]", b"[]]"),
+        (b'10, ""]', b'[], ""]'),
     ],
 )
 def test_fields_of_wrong_types_make_a_manifest_unreadable(store, old, new):

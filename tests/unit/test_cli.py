@@ -105,7 +105,7 @@ def test_show_tells_the_whole_manifest(place):
     facts = _json(place, "show", "features")
     assert facts["provenance"]["user"] == "ada"
     assert {i["kind"] for i in facts["inputs"]} == {"code", "definition", "value", "distribution", "python"}
-    assert facts["blobs"] == [{"digest": d, "size_bytes": s} for d, s in BLOBS.items()]
+    assert facts["blobs"] == [{"digest": d, "size_bytes": s, "coding": ""} for d, s in BLOBS.items()]
 
 
 def test_show_takes_a_key_prefix(place):

@@ -2,7 +2,7 @@
 
 Names are relative paths of two or more parts separated by ``/``. Three families are in use
 (see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``
-and ``names/<quoted block name>/<key digest>``. A part is any text without ``/`` and NUL that is
+``names/<quoted block name>/<key digest>`` and ``leases/<key digest>``. A part is any text without ``/`` and NUL that is
 not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
 
 A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
@@ -47,6 +47,13 @@ class Store(Protocol):
         The parts are read while they are written: they must not change before this returns. Those of an iterator are
         drawn one after the other and not kept, so that what is larger than the memory can be put; what it
         raises is raised, and nothing is kept then. A store may skip a blob that it has.
+        """
+        ...
+
+    def put_new(self, name: str, parts: Iterable[Buffer]) -> bool:
+        """Like ``put``, but only when there is nothing under ``name``; whether it was put.
+
+        Of all who put one new name at the same time, in any process and on any machine, one is told True.
         """
         ...
 

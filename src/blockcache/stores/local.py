@@ -8,7 +8,7 @@ Layout::
     <store>/entries/ab/abcdef.../<id>.json
     <store>/names/<quoted name>/<digest>
 
-A file appears under its final name by one rename, complete. Whatever is killed
+A file appears under its final name by one rename or link, complete. Whatever is killed
 half-way leaves a file in ``.tmp`` and nothing else.
 """
 
@@ -45,6 +45,8 @@ _BATCH_BYTES = 1 << 20
 _COPY_BYTES = 1 << 30
 #: Other file systems, a system or a file system that has no such copy.
 _CANNOT_COPY = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+#: A file system without hard links, or one that gives them up to a few.
+_CANNOT_LINK = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
 #: The marks of a sealed blob are modification times in this second, which no write can leave behind.
 _SEAL_S = 1_000_000_000
@@ -162,6 +164,25 @@ class LocalStore:
             if not self._opened:
                 self._open()
             self._write(path, parts, 0o444 if is_blob else 0o666, _boot_mark() if is_blob else None)
+        except OSError as error:
+            raise _failure("write", path, error) from error
+
+    def put_new(self, name: str, parts: Iterable[Buffer]) -> bool:
+        """Keep the concatenation of ``parts`` under ``name`` if nothing is there; whether it was.
+
+        Where the file system has no hard links the name is there first, and its bytes a moment later.
+
+        Raises
+        ------
+        StoreError
+            When the file cannot be written; nothing is left behind under ``name``.
+        """
+        path = self._path(name)
+        try:
+            if not self._opened:
+                self._open()
+            is_blob = name.startswith("blobs/")
+            return self._write_new(path, parts, 0o444 if is_blob else 0o666, _boot_mark() if is_blob else None)
         except OSError as error:
             raise _failure("write", path, error) from error
 
@@ -331,6 +352,33 @@ class LocalStore:
         self._opened = True
 
     def _write(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> None:
+        with self._draft(parts, mode, mark_ns) as temporary:
+            _retry(os.path.dirname(path), lambda: os.rename(temporary, path))
+
+    def _write_new(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> bool:
+        folder = os.path.dirname(path)
+        with self._draft(parts, mode, mark_ns) as temporary:
+            try:
+                _retry(folder, lambda: os.link(temporary, path))
+            except FileExistsError:
+                # A server of files that was asked twice, because its first answer was lost, denies what it did.
+                is_ours = os.stat(temporary).st_nlink > 1
+            except OSError as error:
+                if error.errno not in _CANNOT_LINK:
+                    raise
+                # Whoever makes this one may: then the draft takes its place.
+                is_ours = _retry(folder, lambda: _reserve(path))
+                if is_ours:
+                    os.rename(temporary, path)
+                    return True
+            else:
+                is_ours = True
+            os.unlink(temporary)
+            return is_ours
+
+    @contextlib.contextmanager
+    def _draft(self, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> Iterator[str]:
+        """A complete file that has no name yet; it is removed when giving it one fails."""
         # Random, because process numbers repeat between the machines that share a store.
         temporary = f"{self._temporary}/{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -342,11 +390,20 @@ class LocalStore:
                     _mark(fd, mark_ns)
             finally:
                 os.close(fd)
-            _retry(os.path.dirname(path), lambda: os.rename(temporary, path))
+            yield temporary
         except BaseException:
             with contextlib.suppress(OSError):  # what is left is swept later
                 os.unlink(temporary)
             raise
+
+
+def _reserve(path: str) -> bool:
+    """Make an empty file; whether there was none."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+    except FileExistsError:
+        return False
+    return True
 
 
 def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
