@@ -105,6 +105,7 @@ class Walk:
         self._label = built.label
         self._ignored = ignored
         self._home = upstream.globals
+        self._names = {name: id(value) for name, value in upstream.globals.items() if _is_noted(name)}
         self._nodes: list[_Node] = []
         self._numbers: dict[int, int] = {}
         self._variables: list[_Variable] = []
@@ -274,6 +275,25 @@ class Walk:
                 yield Change(node.display, ("contents", value, layer.name, contents), _parts_of(contents))
         for variable in self._variables:
             yield from self._rebound(variable, bound_by_body)
+        self._check_names(bound_by_body)
+
+    def _check_names(self, bound_by_body: Callable[[str, Mapping[str, object]], bool]) -> None:
+        """Refuse names of the module that neither the body has bound nor code that it is known to reach."""
+        known = {v.name for v in self._variables if v.kind == "global" and v.holder.__globals__ is self._home}
+        known |= {v.name for v in self._variables if v.kind == "module" and vars(v.holder) is self._home}
+        strange = [
+            name
+            for name, value in list(self._home.items())
+            if self._names.get(name) != id(value)
+            and _is_noted(name)
+            and name not in known
+            and not bound_by_body(name, self._home)
+        ]
+        if strange:
+            raise CodecError(
+                f"{', '.join(sorted(strange))} was bound in the module by other code than the body's, which a hit could not "
+                "repeat; bind what that code gives by an assignment"
+            )
 
     def unexplained(self, names: Iterable[str], changes: Iterable[Change]) -> list[str]:
         """Those of the names of inputs whose change is not one of ``changes``."""
@@ -311,6 +331,11 @@ class Walk:
             yield Change(display, ("unbind", kind, holder, name))
         else:
             yield Change(display, ("bind", kind, holder, name, value))
+
+
+def _is_noted(name: str) -> bool:
+    """Whether a program binds the name; a notebook keeps some that begin with an underscore."""
+    return not name.startswith("_")
 
 
 def _leads(hold: object, objects: set[int]) -> bool:

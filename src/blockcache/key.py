@@ -13,7 +13,7 @@ from typing import Any
 from blockcache import ambient, earlier, files
 from blockcache.analysis import Block
 from blockcache.errors import CacheError, FingerprintError
-from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, telling, words
+from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, SPEAKERS, telling, words
 from blockcache.fingerprint.modules import normal_name
 from blockcache.fingerprint.plain import PLAIN
 from blockcache.fingerprint.reach import Reach, Root
@@ -24,7 +24,9 @@ from blockcache.opaque import NEVER_AGAIN, files_behind, state_of, tells_changes
 from blockcache.paths import Paths
 
 #: Calls that look up names written in a text, in the frame of their caller: then every word of the block may be read.
-_SPEAKS = re.compile(r"\b(?:query|eval|sql)\s*\(")
+_SPEAKS = re.compile(rf"\b(?:{'|'.join(sorted(SPEAKERS))})\s*\(")
+#: Calls that look at all names of their caller.
+_LOOKS_AROUND = re.compile(r"\bautoname_elements\s*\(")
 _IDENTITY = "identity"
 _PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -119,11 +121,14 @@ def upstream_names(block: Block) -> frozenset[str]:
     return names - {"__annotations__"}
 
 
-def spoken_names(block: Block, bound: Mapping[str, object]) -> frozenset[str]:
+def spoken_names(block: Block, bound: Mapping[str, object], around: Callable[[], Iterable[str]]) -> frozenset[str]:
     """Further names that may be read, because a text that is looked up in the frame may say them.
 
-    That text may be in the block or in a value that it reads.
+    That text may be in the block or in a value that it reads. ``around`` gives all names of the frame, for calls that look
+    at each.
     """
+    if _LOOKS_AROUND.search(block.source):
+        return frozenset(around()) - frozenset(bound)
     if not _SPEAKS.search(block.source):
         return frozenset()
     texts = [block.source, *(value for value in bound.values() if isinstance(value, str))]

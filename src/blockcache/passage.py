@@ -190,7 +190,7 @@ class Passage:
         in_module = self.namespace.is_module
         own = _bound_by.get((id(self.namespace.globals), self.name), {}) if in_module else {}
         bound = self.namespace.get_many(names)
-        bound |= self.namespace.get_many(key.spoken_names(self.block, bound))
+        bound |= self.namespace.get_many(key.spoken_names(self.block, bound, self.namespace.names))
         # The body does not read them and an earlier run of this block bound them: as good as unbound,
         # or running a notebook's cell twice would miss. So is what the notebook itself keeps bound (`_`, `Out`).
         self.set_aside = {

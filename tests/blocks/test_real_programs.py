@@ -37,6 +37,70 @@ def adder(n):
 
     def add(x): return x + n
     return add
+=== what lmfit and uncertainties list in the order of a set
+# needs: lmfit uncertainties
+import lmfit, numpy as np
+def main():
+    x = np.linspace(0, 1, 20)
+    with cached_block("w"):
+        pars = lmfit.create_params(a=3, b=1)
+        pars.add("both", expr="a + b")
+        result = lmfit.models.LinearModel().fit(2 * x + np.sin(9 * x), x=x, slope=1, intercept=0)
+    with cached_block("w"):
+        total = result.uvars["slope"] + 1
+        print(pars["both"].value, total.std_dev)
+main()
+=== an expression of an earlier fit that is changed
+# needs: lmfit
+import lmfit
+def main():
+    pars = lmfit.create_params(a=3, b=1)
+    pars.add("both", expr="a + b")
+    with cached_block("w"):
+        pars["a"].value = 5
+        pars.add("more", expr="both * 2")
+    print(pars["more"].value, pars["both"].value, [p.name for p in pars.values()])
+    pars["b"].value = 7
+    print(pars["more"].value, pars["both"].value, type(pars._asteval.symtable["a"]))
+main()
+=== syntax trees
+import ast, pickle
+tree = ast.parse("a + b")
+with cached_block("w"):
+    other = ast.parse("a * (b - c)", mode="eval")
+    tree.body[0].value.op = other.body.op
+with cached_block("w"):
+    print(ast.dump(other), ast.dump(tree), len(pickle.dumps(other)) < 1000 or "notes are saved along")
+=== a module that holds itself and what the body makes of it
+import sys
+me = sys.modules[__name__]
+def look(module): return sorted(n for n in vars(module) if n == "lines")
+with cached_block("w"):
+    lines = iter([1, 2])
+    seen = look(me)
+print(seen, next(lines))
+=== another function of the same name
+def made(n):
+    def inner(): return n
+    return inner
+fs = [made(1)]
+with cached_block("w"):
+    fs.insert(0, made(2))
+print([f() for f in fs])
+=== names that a library binds behind the body
+# needs: sympy
+# warm: unsaved
+import sympy
+with cached_block("w"):
+    sympy.var("x y")
+print(x + y)
+=== names that a library looks for in its caller
+# needs: pyparsing
+import pyparsing as pp
+comma, word = pp.Suppress(","), pp.Word(pp.alphas)
+with cached_block("w"):
+    pp.autoname_elements()
+print(comma.name, word.name)
 """
 FAILING: dict[str, str] = {}
 

@@ -23,6 +23,7 @@ ENDING = HERE.parent / "blocks" / "ending.py"
 KEPT = (".blockcache", "pyproject.toml")
 # What blockcache itself says: its warnings, with the line of source below.
 OWN = re.compile(r"^.*CacheWarning: .*\n(  .*\n)?", re.MULTILINE)
+ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?|0x[0-9a-f]+")
 # As it is before libraries are imported for their docstrings: some set variables for their threads.
 ENVIRONMENT = dict(os.environ)
@@ -153,6 +154,8 @@ class Scene:
         return self._ran(json.loads(answer.read_text()), status, texts, events)
 
     def _ran(self, left: dict[str, Any], status: int, texts: list[str], events: list[dict[str, Any]]) -> Ran:
+        # Where an object lies is another place in every process, though two plain runs may agree by chance.
+        texts = [ADDRESS.sub(" at 0x", text) for text in texts]
         found = {("status", ""): str(status), ("stdout", ""): texts[0], ("stderr", ""): OWN.sub("", texts[1])}
         shown: dict[tuple[str, str], str | bytes] = dict(found)
         for name, (digest, packed) in left["names"].items():
