@@ -21,7 +21,7 @@ DEMO := .venv-demo/.demo-$(VERSION)
 BARE := .venv-bare/.bare-$(VERSION)
 ARGS ?=
 
-.PHONY: demo test test-all lint types bench mutation faithful check clean
+.PHONY: demo test test-all lint types bench mutation faithful crash check clean
 
 demo: $(DEMO)
 	.venv-demo/bin/blockcache demo $(ARGS)
@@ -76,6 +76,10 @@ mutation: $(DEV)
 faithful: $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[mutation]"
 	$(BIN)/python tests/mutation/faithful.py --scripts 130 --jobs 2 $(ARGS)
+
+# A thousand kills at random instants, and each system call of a block failing with each error that it can have; minutes.
+crash: $(DEV)
+	CRASH_POINTS=1000 $(BIN)/python -m pytest -n auto tests/stores/test_faults.py $(ARGS)
 
 check: lint types test
 

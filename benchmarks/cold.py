@@ -33,7 +33,7 @@ HEAD = """
 import json
 from time import perf_counter as clock
 import executing, numpy as np
-import blockcache.passage
+import blockcache.running
 from blockcache import cached_block
 """
 TAIL = """

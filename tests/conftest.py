@@ -105,7 +105,14 @@ class Project:
 
 
 #: Where tests are many small programs, or start servers: `make test-all` shares them out among the Pythons.
-SHARED = ("tests/staleness/", "tests/hosts/", "tests/property/", "tests/blocks/", "tests/mutation/")
+SHARED = (
+    "tests/staleness/",
+    "tests/hosts/",
+    "tests/property/",
+    "tests/blocks/",
+    "tests/mutation/",
+    "tests/stores/test_faults",
+)
 SHARED_UNITS = (
     "test_discovered",
     "test_status",

@@ -11,9 +11,9 @@ from functools import partial
 from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
+from blockcache import entering, lookup, passage, report, restoring, running, settings
 from blockcache import inputs as declared
 from blockcache import outputs as produced
-from blockcache import passage, report, settings
 from blockcache.cells import Cell
 from blockcache.errors import CacheError, FrozenMissError
 from blockcache.events import BlockFinished
@@ -154,8 +154,8 @@ class cached_block:
         started = time.perf_counter()
         if self._passage is not None:
             raise CacheError(f"block {self.name!r} is entered again before it was left; make a new cached_block")
-        place = passage.place_of(frame)
-        chosen = settings.resolve(place.folder, mode=self._mode, store=self._store, capture=self._capture)
+        place = entering.place_of(frame)
+        chosen = settings.in_force(place.folder, mode=self._mode, store=self._store, capture=self._capture)
         self.hit = False
         if chosen.mode == "off":
             return None
@@ -171,11 +171,11 @@ class cached_block:
             frame.f_lineno,
             started,
             Namespace(frame),
-            passage.examine(frame, entry, place, chosen, self.cell),
+            entering.examine(frame, entry, place, chosen, self.cell),
             self.cell,
         )
         run.check_excluded()
-        run.look_up()
+        lookup.look_up(run)
         self.key = run.built.key.digest if run.built is not None else ""
         return run
 
@@ -184,7 +184,7 @@ class cached_block:
         if run is None:  # mode off
             return self
         chosen = run.settings
-        if isinstance(run.result, Hit) and not to_be_verified(chosen) and run.ready():
+        if isinstance(run.result, Hit) and not to_be_verified(chosen) and lookup.ready(run):
             run.skip = Skip(run.frame, run.entry)
             self._passage, self.hit = run, True
             if run.skip.arm():  # the last act: from here on the body is skipped
@@ -196,7 +196,7 @@ class cached_block:
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({run.place.file}:{run.line}) missed in frozen mode: {why}")
         self._passage = run
-        run.begin()
+        running.begin(run)
         return self
 
     # -- leaving ---------------------------------------------------------------------------
@@ -210,13 +210,13 @@ class cached_block:
         skipped = run.skip is not None and run.skip.raised(error)
         try:
             if skipped:
-                self.restored = tuple(run.restore())
+                self.restored = tuple(restoring.restore(run))
                 self.saved_s = run.event.saved_s or 0.0 if run.event is not None else 0.0
             elif run.skip is not None:
                 self.hit = False
-                run.not_skipped()
+                running.not_skipped(run)
             else:
-                run.end(kind)
+                running.end(run, kind)
         finally:
             self._passage = None
             self._event, self._at = run.event, run.store_path

@@ -162,8 +162,6 @@ class Call(Passage):
 
     Attributes
     ----------
-    asks_only
-        Nobody is going to call: nothing may be noted.
     answers
         An entry answers; the function is not called.
     """
@@ -174,7 +172,6 @@ class Call(Passage):
 
     def __init__(self, site: Site, frame: FrameType, values: dict[str, Any], chosen: settings.Settings) -> None:
         self.site = site
-        self.asks_only = False
         self.answers = False
         super().__init__(
             name=site.name,
@@ -190,44 +187,45 @@ class Call(Passage):
             block=site.block,
         )
 
-    def _paths(self) -> Paths:
-        # What this frame is executing is not a block.
+    def paths(self) -> Paths:
+        """Those of a function: what its frame is executing is not a block."""
         return _CallPaths(self.frame, lambda: None)
 
-    def _refuse_another(self) -> None:
-        if not self.asks_only:
-            super()._refuse_another()
-
-    def _codes(self) -> list[CodeType]:
+    def codes(self) -> list[CodeType]:
+        """That of the functions that the call reaches."""
         assert self.built is not None
         reached = (getattr(found, "__code__", None) for found in self.built.objects.values())
         return [code for code in reached if isinstance(code, CodeType)]
 
     @property
-    def _needed(self) -> frozenset[str]:
+    def needed(self) -> frozenset[str]:
+        """What it returns."""
         return self.block.writes
 
     @property
-    def _shares(self) -> bool:
+    def shares(self) -> bool:
+        """As ``copy=`` says."""
         return not self.site.copy
 
     @property
-    def _memory(self) -> Memory | None:
+    def memory(self) -> Memory | None:
+        """One for all calls of the process."""
         _memory.limit_bytes = self.settings.memory
         return _memory if self.settings.memory else None
 
     @property
-    def _waits(self) -> bool:
+    def waits(self) -> bool:
+        """Whether the function is async."""
         return self.site.is_async
 
-    def _told(self, event: BlockFinished) -> BlockFinished:
+    def told(self, event: BlockFinished) -> BlockFinished:
+        """With its own line, with what all calls came to, or quietly."""
         in_memory = isinstance(self.result, Hit) and self.result.in_memory and event.outcome == "hit"
         inside = any(isinstance(s.what, Call) and s.what.site is self.site for s in beside.around())
         calls, speaks = self.site.tally.count(event, in_memory=in_memory, inside=inside)
         return replace(event, calls=calls, quiet=event.quiet or not (speaks or calls))
 
 
-#: Calls whose functions run now, in any thread and task; and those of them that the present one is inside of.
 def block_of(name: str, arguments: Iterable[str], file: str, line: int) -> Block:
     """A call as a block: it reads the function and its arguments, and writes one name."""
     return Block(

@@ -25,11 +25,14 @@ class Stored:
         The name of its manifest in the store.
     labels
         The block's name when it was saved, and others that it was met under since (a renamed block still hits).
+    pinned
+        Whether it stays until somebody says otherwise.
     """
 
     path: str
     manifest: Manifest
     labels: frozenset[str]
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def read(store: Store) -> Catalogue:
     """
     entries, unreadable = [], []
     labels = _labels(store)
+    pinned = {pinned_path(name) for name in store.list("pins")}
     for path in store.list("entries"):
         text = b""
         try:
@@ -130,7 +134,8 @@ def read(store: Store) -> Catalogue:
                 continue
             text = bytes(data)
             manifest = Manifest.from_json(text)
-            entries.append(Stored(path, manifest, frozenset({manifest.name, *labels.get(manifest.key.digest, ())})))
+            known_as = frozenset({manifest.name, *labels.get(manifest.key.digest, ())})
+            entries.append(Stored(path, manifest, known_as, path in pinned))
         except (IntegrityError, StoreError) as error:
             unreadable.append(Unreadable(path, str(error), text))
     entries.sort(key=lambda e: (e.manifest.provenance.made_at, e.path), reverse=True)
@@ -177,6 +182,37 @@ def usage(store: Store, catalogue: Catalogue) -> Usage:
     )
 
 
+def pin(store: Store, path: str) -> None:
+    """Let the entry ``path`` stay whatever the limits of the store say, until it is unpinned.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be changed.
+    """
+    store.put(_pin(path), [b""])
+
+
+def unpin(store: Store, path: str) -> bool:
+    """Let the entry ``path`` go as others do; True when it was pinned.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be changed.
+    """
+    return store.delete(_pin(path))
+
+
+def _pin(path: str) -> str:
+    return f"pins/{path.removeprefix('entries/').removesuffix('.json')}"
+
+
+def pinned_path(pin: str) -> str:
+    """The entry that a record of ``pins`` keeps."""
+    return f"entries/{pin.removeprefix('pins/')}.json"
+
+
 def remove(store: Store, chosen: Iterable[Stored]) -> Removed:
     """Delete entries, then those of their blobs that no other manifest refers to any more.
 
@@ -187,6 +223,8 @@ def remove(store: Store, chosen: Iterable[Stored]) -> Removed:
     """
     chosen = tuple(chosen)
     gone = [e for e in chosen if store.delete(e.path)]
+    for entry in chosen:
+        unpin(store, entry.path)
     # Read again: what was saved meanwhile keeps its blobs.
     left = read(store)
     keys = {e.manifest.key.digest for e in left.entries} | {_folder(u.path) for u in left.unreadable}
@@ -206,7 +244,7 @@ def remove(store: Store, chosen: Iterable[Stored]) -> Removed:
 
 
 def clear(store: Store) -> Removed:
-    """Delete every entry, readable or not, and every blob.
+    """Delete every entry, readable or not, pinned or not, and everything else that the store keeps.
 
     Raises
     ------
@@ -215,13 +253,13 @@ def clear(store: Store) -> Removed:
     """
     # Manifests first: at no moment does an entry stand there without its blobs.
     entries = sum(map(store.delete, list(store.list("entries"))))
-    for path in list(store.list("names")):
-        store.delete(path)
     freed_bytes = blobs = 0
     for path in list(store.list("blobs")):
         size_bytes = _size_bytes(store, path)
         if store.delete(path):
             blobs, freed_bytes = blobs + 1, freed_bytes + size_bytes
+    for path in list(store.list("")):
+        store.delete(path)
     return Removed(entries, blobs, freed_bytes)
 
 

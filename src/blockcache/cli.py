@@ -6,30 +6,23 @@ and from any environment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from blockcache import __version__, catalogue, report, tables
-from blockcache.catalogue import Catalogue, Removed, Stored
+from blockcache import __version__, catalogue, keeping, report, room, tables
+from blockcache.catalogue import Catalogue, Stored
 from blockcache.errors import CacheError
+from blockcache.finding import choose, json_option, open_store
 from blockcache.model import Difference, Manifest, OutputFile, compare
 from blockcache.settings import VARIABLES, Settings, resolve, store_path
 
 if TYPE_CHECKING:
     from blockcache.status import Judged
-    from blockcache.stores import Store
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-class _UnknownError(click.ClickException):
-    """There is no such entry."""
-
-    exit_code = 2
 
 
 class _Group(click.Group):
@@ -51,19 +44,15 @@ def main(ctx: click.Context, store: str | None) -> None:
     ctx.obj = store
 
 
-def _json_option(command: _F) -> _F:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
-
-
 # ---- the commands ----
 
 
 @main.command("ls")
-@_json_option
+@json_option
 @click.pass_obj
 def list_entries(store_argument: str | None, as_json: bool) -> None:
     """List every entry, newest first."""
-    place, _, found = _open(store_argument)
+    place, _, found = open_store(store_argument)
     if as_json:
         tables.print_json(
             {
@@ -78,9 +67,13 @@ def list_entries(store_argument: str | None, as_json: bool) -> None:
     else:
         columns = [("name", False), ("made", False), ("took", True), ("size", True)]
         columns += [("outputs", True), ("host", False), ("where", False), ("key", False)]
+        rows = [_row(e.manifest) for e in found.entries]
+        if any(e.pinned for e in found.entries):
+            columns.append(("stays", False))
+            rows = [(*row, "pinned" if e.pinned else "") for row, e in zip(rows, found.entries, strict=True)]
         tables.print_table(
             columns,
-            [_row(e.manifest) for e in found.entries],
+            rows,
             flexible=("name", "where"),
             optional=("key", "host", "outputs"),
         )
@@ -89,12 +82,12 @@ def list_entries(store_argument: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("name")
-@_json_option
+@json_option
 @click.pass_obj
 def show(store_argument: str | None, name: str, as_json: bool) -> None:
     """Show the newest entry of the block NAME, or of the key that begins with NAME."""
-    place, _, found = _open(store_argument)
-    entries = _choose(found, name, place)
+    place, _, found = open_store(store_argument)
+    entries = choose(found, name, place)
     if as_json:
         tables.print_json({**_facts(entries[0]), **_contents(entries[0].manifest)})
         return
@@ -109,15 +102,15 @@ def show(store_argument: str | None, name: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("name")
-@_json_option
+@json_option
 @click.pass_obj
 def explain(store_argument: str | None, name: str, as_json: bool) -> None:
     """Say what changed between the newest entry of NAME and the nearest one before it.
 
     With one entry only: what it depends on.
     """
-    place, store, found = _open(store_argument)
-    entries = _choose(found, name, place)
+    place, store, found = open_store(store_argument)
+    entries = choose(found, name, place)
     newest = entries[0].manifest
     older = _nearest(found, entries[0])
     now = report.Facts.of(newest, catalogue.read_texts(store, newest) if store is not None else {})
@@ -145,7 +138,7 @@ def explain(store_argument: str | None, name: str, as_json: bool) -> None:
 @main.command()
 @click.argument("file", type=click.Path())
 @click.option("--diff", "with_diffs", is_flag=True, help="Show how the code that changed differs.")
-@_json_option
+@json_option
 @click.pass_context
 def status(ctx: click.Context, file: str, with_diffs: bool, as_json: bool) -> None:
     """Say whether the blocks of FILE (a script or notebook) would hit, without running it.
@@ -178,7 +171,7 @@ def status(ctx: click.Context, file: str, with_diffs: bool, as_json: bool) -> No
 @click.argument("script", type=click.Path(exists=True, dir_okay=False))
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--sample", metavar="SHARE", help="Run only this share of the hits again, such as 5%.")
-@_json_option
+@json_option
 @click.pass_context
 def verify(ctx: click.Context, script: str, arguments: tuple[str, ...], sample: str | None, as_json: bool) -> None:
     """Run SCRIPT (or a notebook), its hits too, and compare their results with what was saved.
@@ -217,11 +210,11 @@ def verify(ctx: click.Context, script: str, arguments: tuple[str, ...], sample: 
 
 
 @main.command()
-@_json_option
+@json_option
 @click.pass_obj
 def stats(store_argument: str | None, as_json: bool) -> None:
     """Count entries, bytes on disk, and the work that they keep."""
-    place, store, found = _open(store_argument)
+    place, store, found = open_store(store_argument)
     used = catalogue.usage(store, found) if store is not None else catalogue.Usage()
     biggest = _by_name(found)[:10]
     if as_json:
@@ -253,63 +246,31 @@ def stats(store_argument: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
-@click.option("--key", metavar="PREFIX", help="Only entries whose key begins with PREFIX.")
-@click.option("--all", "everything", is_flag=True, help="Every entry and every blob of the store.")
-@click.option("--yes", is_flag=True, help="With --all: do not ask.")
-@_json_option
-@click.pass_obj
-def rm(
-    store_argument: str | None, name: str | None, key: str | None, everything: bool, yes: bool, as_json: bool
-) -> None:
-    """Delete the entries of the block NAME, and the blobs that nothing needs any more."""
-    if everything and (name is not None or key is not None):
-        raise click.UsageError("--all takes neither NAME nor --key")
-    if not everything and name is None and key is None:
-        raise click.UsageError("say which entries: NAME, --key PREFIX or --all")
-    if key is not None and len(key) < 4:
-        raise click.UsageError("--key needs at least 4 digits")
-    place, store, found = _open(store_argument)
-    if everything:
-        if not yes and not click.confirm(f"Delete everything in {place}?", err=True):
-            raise click.Abort
-        removed = catalogue.clear(store) if store is not None else Removed(0, 0, 0)
-    else:
-        chosen = found.entries if key is None else found.with_key(key)
-        if name is not None:
-            if name not in found.names:
-                raise _unknown(found, name, place)
-            chosen = tuple(e for e in chosen if name in e.labels)
-        if not chosen or store is None:
-            raise _UnknownError(f"there is no such entry with a key that begins with {key!r} in {place}")
-        removed = catalogue.remove(store, chosen)
-    if as_json:
-        tables.print_json(asdict(removed))
-        return
-    entries = tables.count(removed.entries, "entry", "entries")
-    blobs = tables.count(removed.blobs, "blob", "blobs")
-    click.echo(f"deleted {entries} and {blobs}, freed {report.size(removed.freed_bytes)}")
-
-
-@main.command()
-@_json_option
+@json_option
 @click.pass_obj
 def config(store_argument: str | None, as_json: bool) -> None:
     """Show each setting in the current directory, and where it comes from."""
+    from blockcache.stores.local import LocalStore
+
     settings = resolve(str(Path.cwd()), store=store_argument)
     path = store_path(settings, str(Path.cwd()))
+    most = room.max_bytes(LocalStore(path), settings)
     names = list(VARIABLES)
     if as_json:
-        values = {n: {"value": getattr(settings, n), "origin": settings.origin[n]} for n in names}
-        tables.print_json({"settings": values, "store_path": path})
+        values = {n: {"value": _plain(getattr(settings, n)), "origin": settings.origin[n]} for n in names}
+        tables.print_json({"settings": values, "store_path": path, "max_bytes": most})
         return
+    rows = [(n, _value(settings, n), settings.origin[n]) for n in names]
+    if settings.max_size is None and most is not None:
+        of = "default: a tenth of what is free on the disk and what is here"
+        rows[names.index("max_size")] = ("max_size", report.size(most), of)
     columns = [("setting", False), ("value", False), ("comes from", False)]
-    tables.print_table(columns, [(n, _value(settings, n), settings.origin[n]) for n in names], flexible=("comes from",))
+    tables.print_table(columns, rows, flexible=("comes from",))
     click.echo(f"\nstore: {path}")
 
 
 @main.command()
-@_json_option
+@json_option
 def demo(as_json: bool) -> None:
     """Run the example experiment twice, and show what the second run spares."""
     from blockcache import demo as engine
@@ -334,36 +295,11 @@ def demo(as_json: bool) -> None:
     tables.print_table(columns, rows, flexible=("block",))
 
 
+for _command in (keeping.rm, keeping.gc, keeping.pin, keeping.unpin):
+    main.add_command(_command)
+
+
 # ---- finding entries ----
-
-
-def _open(store_argument: str | None) -> tuple[str, Store | None, Catalogue]:
-    """The store's path, the store (None when there is none yet: looking must not make one) and what is in it."""
-    from blockcache.stores.local import LocalStore
-
-    here = str(Path.cwd())
-    place = store_path(resolve(here, store=store_argument), here)
-    if not Path(place).is_dir():
-        return place, None, Catalogue((), ())
-    store = LocalStore(place)
-    return place, store, catalogue.read(store)
-
-
-def _choose(found: Catalogue, name: str, place: str) -> tuple[Stored, ...]:
-    """Entries of a name or key prefix, newest first; an unknown one ends the command."""
-    # Four digits at least: a short name with a typing error is not taken for a key.
-    entries = found.named(name) or (found.with_key(name) if len(name) >= 4 else ())
-    if not entries:
-        raise _unknown(found, name, place)
-    return entries
-
-
-def _unknown(found: Catalogue, name: str, place: str) -> _UnknownError:
-    import difflib
-
-    near = difflib.get_close_matches(name, found.names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return _UnknownError(f"there is no block {name!r} in {place}{hint}")
 
 
 def _nearest(found: Catalogue, newest: Stored) -> Stored | None:
@@ -444,6 +380,8 @@ def _described(entry: Stored) -> str:
         f"at {made.file}:{made.line}",
         f"key {manifest.key.digest}",
     ]
+    if entry.pinned:
+        facts.append("pinned: it stays whatever the limits of the store say")
     if others := entry.labels - {manifest.name}:
         facts.append(f"also met as {', '.join(sorted(others))}")
     lines = [report.one_line(manifest.name), *(f"  {report.one_line(f)}" for f in facts)]
@@ -476,6 +414,7 @@ def _facts(entry: Stored) -> dict[str, Any]:
         "also": sorted(entry.labels - {manifest.name}),
         "key": manifest.key.digest,
         "path": entry.path,
+        "pinned": entry.pinned,
         "made_at": made.made_at,
         "duration_s": made.duration_s,
         "size_bytes": manifest.size_bytes,
@@ -530,8 +469,13 @@ def _print_diffs(judged: Judged) -> None:
 
 
 def _value(settings: Settings, name: str) -> str:
-    value = getattr(settings, name)
+    value = _plain(getattr(settings, name))
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plain(value: object) -> object:
+    """A setting's value as it is written; JSON knows no infinity."""
+    return "none" if value == math.inf else value
 
 
 def _times(first_s: float, second_s: float) -> str:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import CodeType, EllipsisType, FrameType, MethodType
 from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
-from blockcache import cache, hosts, passage, report, settings
+from blockcache import hosts, lookup, nearest, passage, report, restoring, running, settings
 from blockcache.block import Pin, checked_options, to_be_verified
 from blockcache.call import FUNCTION, RESULT, Call, Site, Tally, block_of, is_call
 from blockcache.errors import BlockError, CacheError, FrozenMissError, SettingError
@@ -112,7 +112,7 @@ class CachedFunction(Cached, Generic[P, R]):
         call = Call(self._site, sys._getframe(1), values, replace(chosen, mode="readonly", strict=True))
         call.asks_only = True
         try:
-            call.look_up()
+            lookup.look_up(call)
         except SettingError:
             raise
         except Exception:  # the call will say what is wrong
@@ -128,22 +128,22 @@ class CachedFunction(Cached, Generic[P, R]):
             ``key.inputs`` has the arguments, each with a note for people; ``provenance`` when it was made, in how long.
         """
         store = passage.store_at(settings.store_path(self._settings(None), self._site.place.folder))
-        return tuple(m for m in cache.entries_of(store, self.name) if is_call(m))
+        return tuple(m for m in nearest.entries_of(store, self.name) if is_call(m))
 
     def _call(self, frame: FrameType, mode: Mode | None, args: Any, kwargs: Any) -> Any:
         call = self._enter(frame, mode, args, kwargs)
         if call is None:
             return self.__wrapped__(*args, **kwargs)
         if call.answers:
-            return call.restore()[RESULT]
-        call.begin()
+            return restoring.restore(call)[RESULT]
+        running.begin(call)
         try:
             result = self.__wrapped__(*args, **kwargs)
         except BaseException as error:
-            call.end(type(error))
+            running.end(call, type(error))
             raise
         call.namespace.assign({RESULT: result})
-        call.end(None)
+        running.end(call, None)
         return result
 
     async def _call_async(self, mode: Mode | None, args: Any, kwargs: Any) -> Any:
@@ -151,15 +151,15 @@ class CachedFunction(Cached, Generic[P, R]):
         if call is None:
             return await self.__wrapped__(*args, **kwargs)
         if call.answers:
-            return call.restore()[RESULT]
-        call.begin()
+            return restoring.restore(call)[RESULT]
+        running.begin(call)
         try:
             result = await self.__wrapped__(*args, **kwargs)
         except BaseException as error:
-            call.end(type(error))
+            running.end(call, type(error))
             raise
         call.namespace.assign({RESULT: result})
-        call.end(None)
+        running.end(call, None)
         return result
 
     def _enter(self, frame: FrameType, mode: Mode | None, args: Any, kwargs: Any) -> Call | None:
@@ -172,15 +172,15 @@ class CachedFunction(Cached, Generic[P, R]):
         except TypeError:
             return None  # the function says it better
         call = Call(self._site, frame, values, chosen)
-        call.look_up()
-        call.answers = isinstance(call.result, Hit) and not to_be_verified(chosen) and call.ready()
+        lookup.look_up(call)
+        call.answers = isinstance(call.result, Hit) and not to_be_verified(chosen) and lookup.ready(call)
         if chosen.mode == "frozen" and not call.answers:
             why = call.problem or (report.why(call.result) if isinstance(call.result, Miss) else "")
             raise FrozenMissError(f"function {self.name!r} ({self._site.place.file}) missed in frozen mode: {why}")
         return call
 
     def _settings(self, mode: Mode | None) -> settings.Settings:
-        chosen = settings.resolve(self._site.place.folder, mode=self._mode, store=self._store, capture=self._capture)
+        chosen = settings.in_force(self._site.place.folder, mode=self._mode, store=self._store, capture=self._capture)
         if mode is None:
             return chosen
         return replace(chosen, mode=mode if chosen.mode in ("on", "verify", "refresh") else "off")
@@ -216,7 +216,7 @@ class CachedFunction(Cached, Generic[P, R]):
         """What callers depend on besides the function: what its arguments declare."""
         if not self._site.options.inputs and self._site.options.version is None:
             return ()
-        return Call(self._site, sys._getframe(1), {}, self._settings(None))._declared()
+        return lookup.declared_inputs(Call(self._site, sys._getframe(1), {}, self._settings(None)))
 
     @property
     def __code__(self) -> CodeType:

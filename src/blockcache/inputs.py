@@ -17,6 +17,7 @@ from blockcache import files
 from blockcache.errors import CacheError, FingerprintError, SettingError
 from blockcache.model import Input
 from blockcache.report import size
+from blockcache.settings import seconds_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -242,51 +243,17 @@ def evaluate(
 
 
 def parse_ttl(text_or_seconds: str | float | timedelta) -> float:
-    """How old an entry may be, in seconds.
-
-    Parameters
-    ----------
-    text_or_seconds
-        Seconds, a timedelta, or text: ``"90s"``, ``"15min"``, ``"2h"``, ``"1d"``, ``"1w"``, ``"1h 30min"``.
+    """How old an entry may be, in seconds, see :func:`blockcache.settings.seconds_of`.
 
     Raises
     ------
     CacheError
-        When it is none of these, or not above 0.
+        When it is no such time.
     """
-    import math
-    import re
-    from datetime import timedelta
-
-    seconds = math.nan
-    given = text_or_seconds
-    if isinstance(given, timedelta):
-        seconds = given.total_seconds()
-    elif isinstance(given, int | float) and not isinstance(given, bool):
-        seconds = float(given)
-    elif isinstance(given, str):
-        part = r"(\d+(?:\.\d+)?)\s*([a-z]+)"
-        text = given.strip().lower()
-        if re.fullmatch(rf"(?:{part}\s*)+", text):
-            seconds = sum(float(number) * _UNITS_S.get(unit, math.nan) for number, unit in re.findall(part, text))
-        elif re.fullmatch(r"\d+(?:\.\d+)?", text):
-            seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise CacheError(
-            f"ttl={_shown(given)}: it takes seconds above 0, a timedelta, "
-            "or text such as '90s', '15min', '2h', '1d', '1w'"
-        )
-    return seconds
-
-
-# "m" is not there: it is minutes for some and months for others.
-_UNITS_S = {
-    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
-    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
-    **dict.fromkeys(("d", "day", "days"), 86400.0),
-    **dict.fromkeys(("w", "week", "weeks"), 604800.0),
-}
+    try:
+        return seconds_of(text_or_seconds)
+    except ValueError as error:
+        raise CacheError(f"ttl={_shown(text_or_seconds)}: it takes {error}") from None
 
 
 # ---- declarations ----

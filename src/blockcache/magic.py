@@ -266,7 +266,7 @@ class Cells:
             cells.note_seconds(digest, took_s)
         if not cells.is_news(digest, problem):
             return
-        chosen = settings.resolve(".")
+        chosen = settings.in_force(".")
         number = result.execution_count
         emit(
             BlockFinished(

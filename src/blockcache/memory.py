@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from blockcache.model import Manifest
 
 #: What an entry takes besides its blobs, about.
 _OVERHEAD_BYTES = 4096
+#: Entries up to this size are held as bytes.
+_FEW_BYTES = 1 << 20
 
 
 class Held(NamedTuple):
@@ -79,9 +81,42 @@ class Memory:
                 _, oldest = self._entries.popitem(last=False)
                 self._size_bytes -= sum(held.size_bytes for held in oldest.values())
 
+    def keep(
+        self,
+        url: str,
+        manifest: Manifest,
+        blobs: Iterable[Iterable[Any]],
+        values: Mapping[str, object],
+        kept: Mapping[str, Any],
+        *,
+        share: bool,
+    ) -> None:
+        """Hold what was found or saved: its objects to share them, else its bytes where they are few."""
+        if share:
+            self.hold(url, Held(manifest, None, values, kept), share=True)
+        else:
+            few = manifest.size_bytes <= _FEW_BYTES
+            self.hold(url, Held(manifest, tuple(map(b"".join, blobs)) if few else None), share=False)
+
     def forget(self, url: str, digest: str) -> None:
         """Forget the entries of one key: one of them was made again."""
         with self._lock:
             for share in (False, True):
                 for held in self._entries.pop((url, digest, share), {}).values():
                     self._size_bytes -= held.size_bytes
+
+
+class Asked:
+    """A function that knows whether it was called: values that hold upstream objects are not shared."""
+
+    __slots__ = ("_function", "asked")
+
+    def __init__(self, function: Callable[[Any], object]) -> None:
+        self._function = function
+        self.asked = False
+
+    def __call__(self, argument: Any) -> object:
+        """Ask."""
+        # Code is the same for all.
+        self.asked |= type(argument) is int or argument[0] != "code"
+        return self._function(argument)

@@ -21,6 +21,9 @@ FORMAT = 4
 SERVED = frozenset({3, FORMAT})
 #: Formats that can be read; of those that are not served entries can be listed and shown.
 _READABLE = SERVED | {1, 2}
+#: From this format on a manifest ends with a digest of what stands before.
+_CHECKED_FROM = 4
+_CHECK = b' "check": '
 #: How the bytes of a blob may be coded in the store: as they are.
 _CODINGS = frozenset({""})
 
@@ -286,7 +289,7 @@ class Manifest:
         return sum(b.size_bytes for b in self.all_blobs)
 
     def to_json(self) -> bytes:
-        """The record as it is stored: indented JSON, one input a line."""
+        """The record as it is stored: indented JSON, one input a line, at the end a digest of the bytes before it."""
         head = {
             "format": self.format,
             "name": self.name,
@@ -314,7 +317,8 @@ class Manifest:
         for name, rows in lists.items():
             body = ",\n".join("  " + json.dumps(r) for r in rows)
             parts.append(f' "{name}": [\n{body}\n ]' if rows else f' "{name}": []')
-        return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
+        head_bytes = ("{\n" + ",\n".join(parts) + ",\n").encode()
+        return head_bytes + _check(head_bytes)
 
     @classmethod
     def from_json(cls, data: bytes | bytearray | memoryview, key: Key | None = None) -> Manifest:
@@ -334,9 +338,12 @@ class Manifest:
             When the bytes are not a manifest of a format that this version reads.
         """
         try:
-            raw: Mapping[str, Any] = json.loads(bytes(data))
+            text = bytes(data)
+            raw: Mapping[str, Any] = json.loads(text)
             if raw["format"] not in _READABLE:
                 raise IntegrityError(f"manifest of format {raw['format']}, this version reads format {FORMAT}")
+            if (raw["format"] >= _CHECKED_FROM or "check" in raw) and not _is_whole(text):
+                raise IntegrityError("not a manifest: its bytes are not those that were written")
             if key is None or raw["key"] != key.digest:
                 key = Key(_inputs(raw["inputs"]), raw["key"])
             manifest = cls(
@@ -382,6 +389,25 @@ class Manifest:
         )
 
 
+def is_of_newer_format(data: bytes | bytearray | memoryview) -> bool:
+    """Whether bytes that are no manifest to this version are, whole, a later one's."""
+    text = bytes(data)
+    try:
+        return bool(json.loads(text)["format"] > FORMAT) and _is_whole(text)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _check(head: bytes) -> bytes:
+    """The end of a manifest that begins with ``head``: a digest of that."""
+    return _CHECK + f'"{xxhash.xxh3_128_hexdigest(head)}"\n}}\n'.encode()
+
+
+def _is_whole(text: bytes) -> bool:
+    head = text.rpartition(_CHECK)[0]
+    return text == head + _check(head)
+
+
 def _inputs(rows: Iterable[Sequence[Any]]) -> tuple[Input, ...]:
     found = tuple(Input(kind, name, digest, note) for kind, name, digest, note in rows)
     if not all(type(text) is str for i in found for text in i):
@@ -393,7 +419,7 @@ def _inputs(rows: Iterable[Sequence[Any]]) -> tuple[Input, ...]:
 class Hit:
     """A lookup that found an entry whose values have been read, verified and decoded.
 
-    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.cache.Results`; ``in_memory`` says
+    ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.saving.Results`; ``in_memory`` says
     that this process held the entry already.
     """
 

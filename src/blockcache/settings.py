@@ -10,13 +10,19 @@ that changes is read again, one that appears nearer by is not.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypedDict, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, get_args
 
-from blockcache.errors import SettingError
+from blockcache.errors import CacheWarning, SettingError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 Mode = Literal["on", "off", "refresh", "readonly", "frozen", "verify"]
 
@@ -26,6 +32,10 @@ STORE_FOLDER = ".blockcache"
 _ARGUMENT = "argument"
 _CONFIGURE = "configure()"
 _DEFAULT = "default"
+
+
+class _UnreadableError(SettingError):
+    """A ``pyproject.toml`` that is there and cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,13 @@ class Settings:
         Bytes of a body's output that are kept.
     memory
         Bytes of results of cached functions that this process may hold in memory, in front of the store.
+    max_size
+        Bytes that the store may hold; infinite for no limit, None for the default, a tenth of the disk, see
+        :func:`blockcache.room.max_bytes`.
+    keep
+        How many entries of one name stay in the store, newest first; None for all.
+    ttl
+        Seconds after which no entry is served, and none stays in the store; None for no such time.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -73,6 +90,9 @@ class Settings:
     capture: tuple[str, ...] = ()
     capture_limit: int = 10_000_000
     memory: int = 256_000_000
+    max_size: float | None = None
+    keep: int | None = None
+    ttl: float | None = None
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -90,6 +110,9 @@ class Choices(TypedDict, total=False):
     capture: str | Sequence[str] | None
     capture_limit: int | str | None
     memory: int | str | None
+    max_size: int | str | None
+    keep: int | str | None
+    ttl: float | str | timedelta | None
     redact: Sequence[str] | None
 
 
@@ -142,6 +165,58 @@ def size_of(value: object) -> int:
     return found
 
 
+# "m" is not there: it is minutes for some and months for others.
+_UNITS_S = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+    **dict.fromkeys(("w", "week", "weeks"), 604800.0),
+}
+
+
+def seconds_of(value: object) -> float:
+    """A time in seconds, from a number, a timedelta or text such as ``1h 30min``; a ValueError says what it can be."""
+    from datetime import timedelta
+
+    seconds = math.nan
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str):
+        import re
+
+        part = r"(\d+(?:\.\d+)?)\s*([a-z]+)"
+        text = value.strip().lower()
+        if re.fullmatch(rf"(?:{part}\s*)+", text):
+            seconds = sum(float(number) * _UNITS_S.get(unit, math.nan) for number, unit in re.findall(part, text))
+        elif re.fullmatch(r"\d+(?:\.\d+)?", text):
+            seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError("seconds above 0, a timedelta, or text such as '90s', '15min', '2h', '1d', '1w'")
+    return seconds
+
+
+def _as_room(value: object) -> float:
+    if value == "none":
+        return math.inf
+    try:
+        found = size_of(value)
+    except ValueError:
+        found = 0
+    if not found:
+        raise ValueError("a number of bytes above 0, text such as '20 GB', or 'none' for no limit")
+    return found
+
+
+def _as_count(value: object) -> int:
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if not text.isdecimal() or not int(text):
+        raise ValueError("a whole number above 0")
+    return int(text)
+
+
 def _as_patterns(value: object) -> tuple[str, ...]:
     import re
 
@@ -185,6 +260,9 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "capture": _as_capture,
     "capture_limit": size_of,
     "memory": size_of,
+    "max_size": _as_room,
+    "keep": _as_count,
+    "ttl": seconds_of,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -202,6 +280,7 @@ _FLAG_WORDS = {
 _configured: tuple[int, Mapping[str, Any]] = (0, {})
 _pyproject_of: dict[str, str | None] = {}
 _root_of: dict[str, str] = {}
+_warned: set[str] = set()
 _tables: dict[str, tuple[tuple[int, int, int], Mapping[str, Any]]] = {}
 _resolved: dict[tuple[object, ...], Settings] = {}
 
@@ -218,8 +297,9 @@ def configure(**settings: Unpack[Choices]) -> None:
         warning. ``log``: a file that gets one line of JSON per block. ``sample``: the share of hits that
         ``mode="verify"`` runs again. ``capture``: ``"descriptors"``, ``"logs"``, a list of both, or ``"off"``.
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
-        functions that this process may hold (``"256 MB"``). ``redact``: regular expressions of what is not written
-        to the store.
+        functions that this process may hold (``"256 MB"``). ``max_size``: bytes that the store may hold (``"20 GB"``,
+        ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
+        ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
@@ -247,6 +327,8 @@ def resolve(
     mode: str | None = None,
     store: str | os.PathLike[str] | None = None,
     capture: str | Sequence[str] | None = None,
+    max_size: str | None = None,
+    keep: str | None = None,
 ) -> Settings:
     """The settings in force for code in the directory ``anchor``.
 
@@ -254,7 +336,7 @@ def resolve(
     ----------
     anchor
         The directory of the script or notebook.
-    mode, store, capture
+    mode, store, capture, max_size, keep
         Arguments of the call, above everything else when they are not None.
 
     Raises
@@ -262,7 +344,7 @@ def resolve(
     SettingError
         When a setting has a value that it cannot have; names the value, the place and the allowed ones.
     """
-    given = (("mode", mode), ("store", store), ("capture", capture))
+    given = (("mode", mode), ("store", store), ("capture", capture), ("max_size", max_size), ("keep", keep))
     arguments = {name: _check(name, value, _ARGUMENT) for name, value in given if value is not None}
     pyproject, stamp = _pyproject(anchor)
     environment = tuple(map(os.environ.get, VARIABLES.values()))
@@ -287,6 +369,34 @@ def resolve(
         _resolved.clear()
     _resolved[state] = settings
     return settings
+
+
+def in_force(
+    anchor: str,
+    *,
+    mode: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    capture: str | Sequence[str] | None = None,
+) -> Settings:
+    """Like :func:`resolve`, for a program that runs: a file that cannot be read is a warning, and mode ``off``.
+
+    What it says is not known then, and the program shall have its own result.
+
+    Raises
+    ------
+    SettingError
+        As :func:`resolve` does; of a file that cannot be read, where the mode is known to be ``frozen``.
+    """
+    try:
+        return resolve(anchor, mode=mode, store=store, capture=capture)
+    except _UnreadableError as error:
+        if "frozen" in (mode, os.environ.get(VARIABLES["mode"]), _configured[1].get("mode")):
+            raise
+        if str(error) not in _warned:
+            _warned.add(str(error))
+            with contextlib.suppress(CacheWarning):  # under `-W error`
+                warnings.warn(f"{error}. Bodies run as in mode off", CacheWarning, stacklevel=4)
+        return Settings(mode="off")
 
 
 def store_path(settings: Settings, anchor: str) -> str:
@@ -372,7 +482,9 @@ def _table(path: str, stamp: tuple[int, int, int]) -> Mapping[str, Any]:
             import tomllib
 
             raw = tomllib.loads(data.decode())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise _UnreadableError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise SettingError(f"{path}: cannot be read: {error}") from error
     place = f"{path} [tool.blockcache]"
     tool = raw.get("tool", {})

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from blockcache import catalogue, discovered, files, inputs, report, settings
-from blockcache.cache import entries_of
 from blockcache.errors import CacheError
 from blockcache.fingerprint.code import facts
 from blockcache.fingerprint.modules import counted, installed
 from blockcache.fingerprint.values import describe, fingerprint
 from blockcache.key import pinning
 from blockcache.model import SERVED, Difference, Input, Manifest, likeliest_first
+from blockcache.nearest import entries_of
 from blockcache.program import Found, Named, Program, argument, is_fixed, literal, meaning, module_file, module_program
 from blockcache.stores import Store
 from blockcache.stores.local import LocalStore

@@ -20,6 +20,27 @@ EXCLUDED = "excluded"
 _MAINS = ("__main__", "__mp_main__")
 _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the code of a function
 
+# By id of the frame, for each of its blocks whose body runs: names that a block inside did not give back.
+_lacking: dict[int, list[dict[str, Unsaved]]] = {}
+
+
+def enter(frame: FrameType, rows: dict[str, Unsaved]) -> None:
+    """A body begins: ``rows`` gets the names that blocks inside it do not give back."""
+    _lacking.setdefault(id(frame), []).append(rows)
+
+
+def leave(frame: FrameType, rows: dict[str, Unsaved]) -> None:
+    """That body is over."""
+    others = [found for found in _lacking.pop(id(frame), []) if found is not rows]
+    if others:
+        _lacking[id(frame)] = others
+
+
+def tell_around(frame: FrameType, rows: Mapping[str, Unsaved]) -> None:
+    """Tell the bodies around a block which names it did not give back."""
+    for around in _lacking.get(id(frame), ()):
+        around.update(rows)
+
 
 def clause(row: Unsaved, who: str) -> str:
     """Why the body runs, in one clause."""

@@ -1004,10 +1004,10 @@ def test_pickling(project: Project) -> None:
 def test_a_miss_costs_the_same_for_two_entries_and_for_two_thousand(project: Project) -> None:
     """What it is compared with is not all that the function has: a loop of calls would cost its square."""
     body = """
-    import blockcache.cache as cache
+    import blockcache.model as model
     read = []
-    from_json = cache.Manifest.from_json.__func__
-    cache.Manifest.from_json = classmethod(lambda cls, *a: read.append(1) or from_json(cls, *a))
+    from_json = model.Manifest.from_json.__func__
+    model.Manifest.from_json = classmethod(lambda cls, *a: read.append(1) or from_json(cls, *a))
     @cached_function
     def f(x):
         return x

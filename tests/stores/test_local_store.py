@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import gc
 import os
 import random
@@ -22,9 +23,10 @@ from pathlib import Path
 import pytest
 import xxhash
 from conformance import StoreConformance, store_machine
+from measured import MeasuredConformance
 
 from blockcache.errors import StoreError
-from blockcache.stores import local
+from blockcache.stores import local, measure
 from blockcache.stores.local import LocalStore
 
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -40,7 +42,7 @@ def files_below(folder):
     return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file())
 
 
-class TestLocalStore(StoreConformance):
+class TestLocalStore(StoreConformance, MeasuredConformance):
     @pytest.fixture
     def store(self, tmp_path):
         return LocalStore(tmp_path / "store")
@@ -104,8 +106,8 @@ def test_deleting_removes_folders_that_are_empty(store):
     assert sorted(p.name for p in Path(store.url).rglob("*") if p.is_dir()) == [".tmp", "blobs", "entries", "names"]
 
 
-def test_old_temporary_files_are_swept_and_young_ones_are_not(store, monkeypatch):
-    """Also when a young one bears its seal, which looks like an old modification time."""
+def test_what_killed_writers_left_is_swept_and_what_is_being_written_is_not(store, monkeypatch):
+    """A writer holds a lock; where there are no locks only a day tells. A young file stays, although a seal looks like an old time."""
     store.put("blobs/abcdef", [b"1"])
     left = Path(store.url, ".tmp", "left")
     left.write_bytes(b"half")
@@ -113,8 +115,22 @@ def test_old_temporary_files_are_swept_and_young_ones_are_not(store, monkeypatch
     assert sorted(store.list("")) == ["blobs/abcdef"]
     LocalStore(store.url).put("blobs/abcdef2", [b"1"])
     assert left.exists()
-    monkeypatch.setattr(local, "_STALE_S", -1)
-    LocalStore(store.url).put("blobs/abcdef3", [b"1"])
+    monkeypatch.setattr(measure, "_DEAD_S", -1)
+
+    def parts():
+        """A second writer comes while this one writes."""
+        yield b"1"
+        LocalStore(store.url).put("blobs/abcdef3", [b"1"])
+        yield b"2"
+
+    LocalStore(store.url).put("blobs/abcdef4", parts())
+    assert store.get("blobs/abcdef4") == b"12" and not left.exists()
+    with open(left, "wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        LocalStore(store.url).put("blobs/abcdef5", [b"1"])
+        assert left.exists()
+        monkeypatch.setattr(local, "_STALE_S", -1)
+        LocalStore(store.url).put("blobs/abcdef6", [b"1"])
     assert os.listdir(f"{store.url}/.tmp") == []
 
 
@@ -270,7 +286,7 @@ def test_a_file_that_cannot_be_mapped_is_read(store, monkeypatch, failure):
         raise failure
 
     store.put("blobs/abcdef", [b"a" * 100_000])
-    monkeypatch.setattr(local, "_map", refuse)
+    monkeypatch.setattr(local, "map_private", refuse)
     memory = store.get("blobs/abcdef")
     memory[0] = 0
     assert bytes(memory[1:]) == b"a" * 99_999 and store.get("blobs/abcdef")[0] == ord("a")

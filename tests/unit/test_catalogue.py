@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blockcache import cache, catalogue
+from blockcache import catalogue, naming, nearest
 from blockcache.model import Blob, Input, Key, Manifest, Output, Provenance
 from blockcache.stores.local import LocalStore
 
@@ -152,14 +152,14 @@ def test_any_text_names_a_folder_and_is_found_again(store):
     """Too long, dots, half characters: the name comes back, also where only the pointer has it (a renamed block)."""
     path = _save(store, "first", 1, {B1: 10}, entry="entry")
     digest = path.split("/")[1]
-    folders = {name: cache.label_folder(name) for name in NAMES}
+    folders = {name: naming.label_folder(name) for name in NAMES}
     assert len(set(folders.values())) == len(NAMES)
     key = catalogue.read(store).entries[0].manifest.key
     for name in NAMES:
         assert len(folders[name]) <= len("names/") + 255
-        cache._point(store, name, key)
-        assert store.exists(cache.label_name(name, key))
-    assert [m.key.digest for m in cache.entries_of(store, NAMES[7])] == [digest]
+        naming.point(store, name, key)
+        assert store.exists(naming.label_name(name, key))
+    assert [m.key.digest for m in nearest.entries_of(store, NAMES[7])] == [digest]
     assert catalogue.read(store).names == tuple(sorted(["first", *NAMES]))
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -77,7 +78,7 @@ def test_ls_lists_newest_first(place):
     rows = _json(place, "ls")["entries"]
     assert [r["name"] for r in rows] == ["train [v2]", "features", "features"]
     assert rows[1] | {"key": "", "path": ""} == {
-        "name": "features", "also": [], "key": "", "path": "", "made_at": "2026-01-02T00:00:00+00:00", "duration_s": 192.0,
+        "name": "features", "also": [], "key": "", "path": "", "pinned": False, "made_at": "2026-01-02T00:00:00+00:00", "duration_s": 192.0,
         "size_bytes": 251_000, "outputs": ["df", "n"], "host": "script", "file": "/home/ada/pipeline.py", "line": 40,
     }  # fmt: skip
 
@@ -191,13 +192,14 @@ def test_rm_deletes_a_name_and_says_what_it_freed(place):
     """Entries of that name go, with blobs that nobody else names; the others stay."""
     assert _run(place, "rm", "features").stdout == "deleted 2 entries and 2 blobs, freed 251 kB\n"
     assert [e["name"] for e in _json(place, "ls")["entries"]] == ["train [v2]"]
-    assert _json(place, "rm", "train [v2]") == {"entries": 1, "blobs": 1, "freed_bytes": 5}
+    assert _json(place, "rm", "train [v2]") == {"entries": 1, "blobs": 1, "freed_bytes": 5, "pinned": 0}
 
 
 def test_rm_by_key_takes_one_entry(place):
     """--key alone and --key with a name; shared blobs stay."""
     oldest = _json(place, "ls")["entries"][-1]
-    assert _json(place, "rm", "features", "--key", oldest["key"][:12]) == {"entries": 1, "blobs": 0, "freed_bytes": 0}
+    removed = {"entries": 1, "blobs": 0, "freed_bytes": 0, "pinned": 0}
+    assert _json(place, "rm", "features", "--key", oldest["key"][:12]) == removed
     assert [e["made_at"][:10] for e in _json(place, "ls")["entries"]] == ["2026-01-03", "2026-01-02"]
     _run(place, "rm", "features", "--key", "ffffffff", code=2)
     left = _json(place, "ls")["entries"]
@@ -221,11 +223,64 @@ def test_rm_all_asks(place):
     """--all asks on standard error unless --yes; a no deletes nothing."""
     _run(place, "rm", "--all", input="n\n", code=1)
     assert len(_json(place, "ls")["entries"]) == 3
-    assert _json(place, "rm", "--all", "--yes") == {"entries": 3, "blobs": 3, "freed_bytes": 251_005}
+    assert _json(place, "rm", "--all", "--yes") == {"entries": 3, "blobs": 3, "freed_bytes": 251_005, "pinned": 0}
     assert _run(place, "ls").stdout == f"no entries in {place}\n"
 
 
-@pytest.mark.parametrize("command", ["show", "explain", "rm"])
+def test_a_name_and_a_key_tell_one_entry(place):
+    """NAME@KEY, for `show`, `rm`, `pin`; a block whose name has such an ending is meant first."""
+    oldest = _json(place, "ls")["entries"][-1]
+    one = f"features@{oldest['key'][:6]}"
+    assert _json(place, "show", one)["made_at"] == oldest["made_at"]
+    _save(LocalStore(place), one, 0.1, "2026-01-05T00:00:00+00:00")
+    assert _json(place, "show", one)["made_at"] == "2026-01-05T00:00:00+00:00"
+    assert _json(place, "rm", f"{one}@{_json(place, 'show', one)['key'][:8]}")["entries"] == 1
+    assert _json(place, "rm", one)["entries"] == 1
+    assert [e["made_at"][:10] for e in _json(place, "ls")["entries"]] == ["2026-01-03", "2026-01-02"]
+    for wrong in ("features@ffffffff", "features@", "features@12", "train [v2]@zzzz"):
+        _run(place, "rm", wrong, code=2)
+
+
+def test_a_pinned_entry_is_marked_and_stays(place):
+    """The newest of a name is pinned; `ls` and `show` say so, `rm` leaves it unless told otherwise."""
+    assert "stays" not in _run(place, "ls").stdout
+    done = _run(place, "pin", "features")
+    newest, oldest = _json(place, "ls")["entries"][1:]
+    assert done.stdout.startswith(f"pinned features@{newest['key'][:8]} (made on 2026-01-02, 251 kB)")
+    assert (newest["pinned"], oldest["pinned"]) == (True, False)
+    assert [line.split()[-1] for line in _run(place, "ls").stdout.splitlines()][2] == "pinned"
+    assert "pinned: it stays" in _run(place, "show", "features").stdout
+    done = _run(place, "rm", "features")
+    assert done.stdout.startswith("deleted 1 entry") and "1 pinned entry stays" in done.stderr
+    assert _json(place, "rm", "--all", "--yes") | {"blobs": 0, "freed_bytes": 0} == {
+        "entries": 1, "blobs": 0, "freed_bytes": 0, "pinned": 1,
+    }  # fmt: skip
+    assert _json(place, "unpin", "features")["unpinned"][0]["key"] == newest["key"]
+    _run(place, "unpin", "features", code=2)
+    _run(place, "pin", f"features@{newest['key'][:4]}")
+    assert _json(place, "rm", "features", "--pinned")["entries"] == 1
+    assert list(LocalStore(place).list("")) == []
+
+
+def test_gc_says_what_goes_and_why(place):
+    """By name, with bytes; a dry run changes nothing, limits come from options and settings."""
+    time.sleep(0.2)
+    text = _run(place, "gc", "--dry-run", "--keep", "1").stdout
+    assert "1 newer of the name" in text and "would free" in text and "features" in text
+    assert len(_json(place, "ls")["entries"]) == 3
+    done = _json(place, "gc", "--keep", "1")
+    assert [(g["name"], g["because"]) for g in done["going"]] == [("features", "1 newer of the name")]
+    assert done["freed_bytes"] > 0 and done["max_bytes"] > 10**6 and not done["dry_run"]
+    done = _json(place, "gc", "--max-size", "20 kB")
+    assert [g["name"] for g in done["going"]] == ["features"] and done["left_bytes"] <= 20_000
+    assert "nobody" not in _run(place, "gc", "--older-than", "1d").stdout
+    assert [e["name"] for e in _json(place, "ls")["entries"]] == ["train [v2]"]
+    for wrong in (["--older-than", "soon"], ["--max-size", "much"], ["--keep", "0"]):
+        assert wrong[1] in _run(place, "gc", *wrong, code=2 if "soon" in wrong else 1).stderr
+    assert "stay in" in _run(f"{place}-none", "gc").stdout
+
+
+@pytest.mark.parametrize("command", ["show", "explain", "rm", "pin", "unpin"])
 def test_an_unknown_name_exits_with_2_and_names_close_ones(place, command):
     """The message says which store was read and which names are near."""
     done = _run(place, command, "featurs", code=2)
@@ -268,9 +323,14 @@ def test_config_says_where_each_value_comes_from(tmp_path, monkeypatch):
     assert found["settings"]["mode"] == {"value": "readonly", "origin": "BLOCKCACHE_MODE"}
     assert found["settings"]["strict"] == {"value": False, "origin": "default"}
     assert found["store_path"] == str(tmp_path / ".blockcache")
+    assert found["settings"]["max_size"] == {"value": None, "origin": "default"} and found["max_bytes"] > 10**6
     text = _run("elsewhere", "config").stdout
     assert f"store: {tmp_path / 'elsewhere'}" in text
     assert "argument" in text and "BLOCKCACHE_MODE" in text
+    assert "default: a tenth of what is free" in text
+    monkeypatch.setenv("BLOCKCACHE_MAX_SIZE", "none")
+    found = json.loads(CliRunner().invoke(main, ["config", "--json"]).stdout)
+    assert (found["settings"]["max_size"]["value"], found["max_bytes"]) == ("none", None)
 
 
 def test_a_bad_setting_is_a_message_not_a_traceback(tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ import pytest
 import scipy.sparse
 import sklearn.datasets
 
-from blockcache.codec import decode, encode, lay_out, open_pack
+from blockcache.codec import decode, encode, lay_out, open_pack, upstream
 from blockcache.errors import CodecError
 from blockcache.fingerprint.modules import is_library
 from blockcache.fingerprint.values import fingerprint
@@ -1159,3 +1159,42 @@ def test_a_parser_of_lark_parses_as_before():
     analysis = sys.modules["lark.parsers.lalr_analysis"]
     actions = {id(action) for state in back.states.values() for action, _ in state.values()}
     assert actions == {id(analysis.Shift), id(analysis.Reduce)}
+
+
+def test_upstream_numbers_are_found_exactly():
+    """Of the numbers in a stream those of upstream objects are found and no others, however many upstream objects there are."""
+    for end in (257, 300, 511, 512, 513, 65535, 65536, 70000, (1 << 24) + 5):
+        found = upstream._numbers_below(end)
+        for number in (
+            1,
+            255,
+            256,
+            end - 257,
+            end - 256,
+            end - 1,
+            end,
+            end + 1,
+            end + 255,
+            end + 256,
+            2 * end,
+            1 << 31,
+        ):
+            if number >= 0:
+                assert bool(found.search(b"j" + number.to_bytes(4, "little"))) == (number < end), (end, number)
+
+
+def test_keys_that_many_dicts_share_cost_nothing_to_find_upstream_objects():
+    """The search for upstream objects meets none of the keys of many small dicts, so its cost does not grow with them."""
+    values = {"rows": [{"number": k, "name": str(k)} for k in range(5000)]}
+    known = [object(), object(), object()]
+    encoded = encode(
+        values,
+        label=no_label,
+        module_globals={},
+        is_library=is_library,
+        upstream=known,
+        address=lambda n: (("name", n),),
+    )
+    stream = b"".join(encoded.stream[1:])
+    assert stream.count(b"j") >= 10_000
+    assert len(upstream._numbers_below(256 + len(known)).findall(stream)) < 10

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 #: Numbers below are written in another form, which is hard to find in a stream.
 _FIRST = 256
-_SHORT = 1 << 16
 _NOBODY = tuple(object() for _ in range(_FIRST))
 
 
@@ -37,9 +36,13 @@ def preamble(stream: Iterable[bytes | memoryview], size: int, address: Callable[
     address
         The way to the one of a number, as plain values.
     """
-    wanted = re.compile(rb"j(?=(..\0\0))" if _FIRST + size < _SHORT else rb"j(?=(....))", re.DOTALL)
+    wanted = _numbers_below(_FIRST + size)
     # Some of what looks like a number is a part of something else; a way too many does no harm.
-    used = {int.from_bytes(m[1], "little") for piece in stream if type(piece) is bytes for m in wanted.finditer(piece)}
+    found: set[bytes] = set()
+    for piece in stream:
+        if type(piece) is bytes:
+            found.update(wanted.findall(piece))
+    used = {int.from_bytes(number, "little") for number in found}
     # None stands where an object is not asked for, so that the reader counts on from the same number.
     parts = [b"N", b"\x94" * (_FIRST + size), b"0"]
     for number in sorted(used):
@@ -48,3 +51,14 @@ def preamble(stream: Iterable[bytes | memoryview], size: int, address: Callable[
             parts += [b"B", struct.pack("<I", len(way)), way, b"Qr", struct.pack("<I", number), b"0"]
     body = b"".join(parts)
     return b"\x80\x05\x95" + struct.pack("<Q", len(body)) + body
+
+
+def _numbers_below(end: int) -> re.Pattern[bytes]:
+    """Finds the numbers below ``end`` and no others: keys that a million dicts share are numbers too."""
+    digits = struct.pack("<I", end)
+    ranges = [
+        b"." * place + b"[\\x00-\\x%02x]" % (digits[place] - 1) + re.escape(digits[place + 1 :])
+        for place in reversed(range(len(digits)))
+        if digits[place]
+    ]
+    return re.compile(b"j(?=(" + b"|".join(ranges) + b"))", re.DOTALL)

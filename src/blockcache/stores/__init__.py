@@ -1,9 +1,17 @@
 """Stores keep bytes under names and know nothing else.
 
+<<<<<<< HEAD
+Names are relative paths of two or more parts separated by ``/``. Four families are in use
+(see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``,
+``names/<quoted block name>/<key digest>`` and ``pins/<key digest>/<entry id>``. A part is any text
+without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever
+makes the name to quote.
+=======
 Names are relative paths of two or more parts separated by ``/``. Three families are in use
 (see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``
 ``names/<quoted block name>/<key digest>`` and ``leases/<key digest>``. A part is any text without ``/`` and NUL that is
 not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
+>>>>>>> main
 
 A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
 Names of the other families may be put again, and the last ``put`` counts.
@@ -14,7 +22,8 @@ Names of the other families may be put again, and the last ``put`` counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 Buffer = bytes | bytearray | memoryview
 
@@ -46,7 +55,7 @@ class Store(Protocol):
 
         The parts are read while they are written: they must not change before this returns. Those of an iterator are
         drawn one after the other and not kept, so that what is larger than the memory can be put; what it
-        raises is raised, and nothing is kept then. A store may skip a blob that it has.
+        raises is raised, and nothing is kept then. A store may skip a blob that it has, and touches it then.
         """
         ...
 
@@ -94,3 +103,79 @@ class Store(Protocol):
         A store that cannot remember does nothing, and the next reader verifies again.
         """
         ...
+
+
+class Kept(NamedTuple):
+    """A name that a store keeps.
+
+    Attributes
+    ----------
+    size_bytes
+        What it takes up.
+    idle_s
+        Seconds since it was put or touched, by the store's own clock.
+    """
+
+    name: str
+    size_bytes: int
+    idle_s: float
+
+
+class Room(NamedTuple):
+    """How full a store is.
+
+    Attributes
+    ----------
+    filled_bytes
+        About how much it holds, without looking; None when nobody has looked yet.
+    free_bytes
+        How much more would go in; None where that has no bounds.
+    """
+
+    filled_bytes: int | None
+    free_bytes: int | None
+
+
+@runtime_checkable
+class Measured(Store, Protocol):
+    """A store that can be kept small: it tells what its names take up and when they were last used.
+
+    A store that cannot tell is just a :class:`Store`: nothing is ever evicted from it.
+    ``tests/stores/measured.py`` holds every such store to what is written here.
+    """
+
+    def survey(self, prefix: str) -> Iterator[Kept]:
+        """What :meth:`Store.list` lists, with size and age."""
+        ...
+
+    def touch(self, name: str) -> None:
+        """``name`` was used just now: noted at most once an hour, and only where it can be."""
+        ...
+
+    def discard(self, name: str, idle_s: float) -> bool:
+        """Forget ``name`` unless it was put or touched within the last ``idle_s`` seconds; True when that was done.
+
+        The look comes immediately before: a blob that a writer finds in its place, and touches, stays.
+        """
+        ...
+
+    def room(self) -> Room:
+        """How full the store is: an estimate from the last :meth:`settle` and what anybody has put since."""
+        ...
+
+    def settle(self, filled_bytes: int) -> None:
+        """Somebody has counted: the estimate goes on from here."""
+        ...
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether nobody else, in any process, is inside this; it ends with the process."""
+        ...
+
+    def tidy(self, idle_s: float) -> int:
+        """Remove what interrupted writers left at least ``idle_s`` seconds ago and what no name needs; bytes freed."""
+        ...
+
+
+def is_measured(store: Store) -> TypeGuard[Measured]:
+    """Whether a store is a :class:`Measured` one; quicker than ``isinstance``."""
+    return hasattr(store, "survey")

@@ -3,7 +3,8 @@
 Layout::
 
     <store>/CACHEDIR.TAG  .gitignore        written once, so that backups and git leave the store alone
-    <store>/.tmp/<random>                   files being written
+    <store>/.tmp/<random>                   files being written, locked by whoever writes
+    <store>/.room  .lock                    how much is here, by its length; held by who collects
     <store>/blobs/ab/abcdef...              mode 0444
     <store>/entries/ab/abcdef.../<id>.json
     <store>/names/<quoted name>/<digest>
@@ -16,19 +17,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
-import mmap
 import os
 import stat
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 
 import xxhash
 
 from blockcache.errors import StoreError
-from blockcache.stores import Buffer
+from blockcache.stores import Buffer, Kept, Room, measure, mounts
+from blockcache.stores.mapping import map_private, read
+from blockcache.stores.writing import copy, reserve, retry, write_all
 
 #: From this size up a file is mapped: below, reading it costs less than the mapping's page faults.
 _MAP_BYTES = 64 << 10
@@ -39,12 +41,6 @@ _SHARDED = ("blobs", "entries")
 _REFUSED_PARTS = frozenset(("", ".", ".."))
 
 _STALE_S = 24 * 3600
-_MAX_PARTS = 1024  # IOV_MAX on Linux
-_RETRIES = 100
-_BATCH_BYTES = 1 << 20
-_COPY_BYTES = 1 << 30
-#: Other file systems, a system or a file system that has no such copy.
-_CANNOT_COPY = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 #: A file system without hard links, or one that gives them up to a few.
 _CANNOT_LINK = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
@@ -53,12 +49,6 @@ _SEAL_S = 1_000_000_000
 #: The mark of ``seal``. Like all marks a multiple of 100 ns, which is as fine as some file systems are;
 #: where times are coarser no mark survives and nothing counts as sealed.
 _DURABLE_NS = _SEAL_S * 10**9 + 999_999_900
-
-_PRIVATE = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
-_READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
-_MAP_FIXED = 0x10
-
-_Result = TypeVar("_Result")
 
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache made by blockcache; it can be deleted at any time.
@@ -91,20 +81,26 @@ class LocalStore:
     ``delete``. A file that somebody else truncates under a live map is a crash (SIGBUS), which is why blobs
     are read-only files and are only ever replaced as a whole. Where a file cannot be mapped it is read.
 
+    **Network file systems.** There a file goes away under a live map when another machine deletes it, and what
+    this machine knows of a file may be old. So on them, and on all of FUSE, files are read, and no seal is believed:
+    every byte is hashed before it is used. What is left to the server is only how soon an entry is seen elsewhere.
+
     **Seals.** A sealed blob has a modification time of one fixed second, 2001-09-09 01:46:40 UTC, so any later
     write, truncation or interrupted copy shows, because it sets another time. The nanoseconds tell two kinds
     apart. ``put`` leaves the mark of the current boot: the bytes are whole as long as the machine is up,
     but they may never have reached the disk when it goes down. ``seal``, called with verified bytes,
     syncs the file and leaves the mark that counts after any boot and on any machine. The mode of the file
-    is not looked at: many file systems have none, and making a file writable does not change it. A flipped
-    bit on the disk, or a program that sets times back on purpose, is not seen. Only blobs are sealed;
-    records are small and are checked when they are parsed.
+    is not looked at: many file systems have none, and making a file writable does not change it. A bit that
+    flips on the disk by itself, or a program that sets times back on purpose, is not seen in a large blob; `blockcache
+    verify` finds it. Only blobs are sealed; records are small and are checked when they are parsed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(path)
         self._temporary = f"{self._root}/.tmp"
         self._opened = False
+        self._shared: bool | None = None  # not known yet
+        self._ledger = measure.Ledger(self._root)
 
     @property
     def url(self) -> str:
@@ -131,12 +127,12 @@ class LocalStore:
             if not stat.S_ISREG(status.st_mode):
                 return None
             size = status.st_size
-            if size < _MAP_BYTES:
-                return _read(fd, size)
+            if size < _MAP_BYTES or self._is_shared():
+                return read(fd, size)
             try:
-                return memoryview(_map(fd, size))
+                return memoryview(map_private(fd, size))
             except (OSError, ValueError):  # no maps here, or too many, or truncated meanwhile
-                return _read(fd, size)
+                return read(fd, size)
         except OSError as error:
             raise _failure("read", path, error) from error
         finally:
@@ -202,7 +198,7 @@ class LocalStore:
         except OSError as error:
             raise _failure("read", path, error) from error
         try:
-            _copy(source, fd)
+            copy(source, fd)
         finally:
             os.close(source)
         return True
@@ -275,7 +271,7 @@ class LocalStore:
             When that cannot be told.
         """
         status = self._status(name)
-        return status is not None and _is_sealed(status)
+        return status is not None and _is_sealed(status) and not self._is_shared()
 
     def seal(self, name: str) -> None:
         """The caller has verified the blob ``name``: let ``sealed`` say so, after any boot.
@@ -295,10 +291,78 @@ class LocalStore:
             return
         try:
             with contextlib.suppress(OSError):
-                os.fsync(fd)
-                _mark(fd, _DURABLE_NS)
+                if not _is_sealed(os.fstat(fd)):
+                    os.fsync(fd)
+                    _mark(fd, _DURABLE_NS)
         finally:
             os.close(fd)
+
+    # -- room, see measure.py --------------------------------------------------------------
+
+    def survey(self, prefix: str) -> Iterator[Kept]:
+        """What ``list`` lists, with size and age.
+
+        Raises
+        ------
+        StoreError
+            When a folder cannot be read.
+        """
+        prefix = prefix.rstrip("/")
+        if prefix:
+            folders = {prefix: f"{self._root}/{prefix}" if prefix in _SHARDED else self._path(prefix, folder=True)}
+        else:
+            folders = {f.name: f.path for f in _scan(self._root) if f.is_dir() and not f.name.startswith(".")}
+        self._ledger.set_clock()
+        for family, folder in folders.items():
+            try:
+                yield from measure.survey(folder, family, self._ledger.now_s, spread=family in _SHARDED)
+            except OSError as error:
+                raise _failure("list", folder, error) from error
+
+    def touch(self, name: str) -> None:
+        """Note that ``name`` was used, at most once an hour."""
+        self._ledger.touch(name, self._path(name))
+
+    def discard(self, name: str, idle_s: float) -> bool:
+        """Forget ``name`` unless it was put or touched within the last ``idle_s`` seconds.
+
+        Raises
+        ------
+        StoreError
+            When the file cannot be removed.
+        """
+        return measure.is_idle(self._path(name), self._ledger.now_s, idle_s) and self.delete(name)
+
+    def room(self) -> Room:
+        """About how much is here, and what is free on the disk."""
+        return self._ledger.room()
+
+    def settle(self, filled_bytes: int) -> None:
+        """Note how much is here.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        try:
+            self._ledger.settle(filled_bytes)
+        except OSError as error:
+            raise _failure("write", self._root, error) from error
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether nobody else is inside."""
+        return self._ledger.alone()
+
+    def tidy(self, idle_s: float) -> int:
+        """Remove old files of interrupted writers and empty folders; bytes freed."""
+        freed_bytes = 0
+        with contextlib.suppress(OSError):
+            freed_bytes = measure.sweep(self._temporary, self._ledger.now_s, idle_s)
+        for family in _scan(self._root):
+            if family.is_dir(follow_symlinks=False) and not family.name.startswith("."):
+                measure.remove_empty(family.path)
+        return freed_bytes
 
     # -- paths -----------------------------------------------------------------------------
 
@@ -325,6 +389,12 @@ class LocalStore:
         except OSError as error:
             raise _failure("read", path, error) from error
 
+    def _is_shared(self) -> bool:
+        """Whether the store is on a file system that other machines change."""
+        if self._shared is None:
+            self._shared = mounts.is_shared(mounts.kind_of(self._root))
+        return self._shared
+
     # -- writing ---------------------------------------------------------------------------
 
     def _has_blob(self, path: str, size: int | None) -> bool:
@@ -332,7 +402,13 @@ class LocalStore:
             status = os.stat(path)
         except OSError:
             return False
-        return size in (None, status.st_size) and _is_sealed(status)
+        if size not in (None, status.st_size) or not _is_sealed(status):
+            return False
+        try:
+            measure.renew(path, status)  # or a collection that is going on may take it for nobody's
+        except OSError as error:
+            return error.errno != errno.ENOENT  # gone by now; another's file, which cannot be dated, is there
+        return True
 
     def _open(self) -> None:
         """Before this process's first write: mark the directory as a cache, remove what killed writers left."""
@@ -340,26 +416,18 @@ class LocalStore:
         for name, content in (("CACHEDIR.TAG", _TAG), (".gitignore", b"*\n")):
             if not os.path.exists(f"{self._root}/{name}"):
                 self._write(f"{self._root}/{name}", [memoryview(content)], 0o666, None)
-        oldest = time.time() - _STALE_S
-        with os.scandir(self._temporary) as left:
-            for entry in left:
-                try:
-                    # Not the modification time: a blob about to be renamed bears its seal already.
-                    if entry.stat(follow_symlinks=False).st_ctime < oldest:
-                        os.unlink(entry.path)
-                except OSError:  # gone already, or not ours to remove
-                    continue
+        measure.sweep(self._temporary, time.time(), _STALE_S)
         self._opened = True
 
     def _write(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> None:
         with self._draft(parts, mode, mark_ns) as temporary:
-            _retry(os.path.dirname(path), lambda: os.rename(temporary, path))
+            retry(os.path.dirname(path), lambda: os.rename(temporary, path))
 
     def _write_new(self, path: str, parts: Iterable[Buffer], mode: int, mark_ns: int | None) -> bool:
         folder = os.path.dirname(path)
         with self._draft(parts, mode, mark_ns) as temporary:
             try:
-                _retry(folder, lambda: os.link(temporary, path))
+                retry(folder, lambda: os.link(temporary, path))
             except FileExistsError:
                 # A server of files that was asked twice, because its first answer was lost, denies what it did.
                 is_ours = os.stat(temporary).st_nlink > 1
@@ -367,7 +435,7 @@ class LocalStore:
                 if error.errno not in _CANNOT_LINK:
                     raise
                 # Whoever makes this one may: then the draft takes its place.
-                is_ours = _retry(folder, lambda: _reserve(path))
+                is_ours = retry(folder, lambda: reserve(path))
                 if is_ours:
                     os.rename(temporary, path)
                     return True
@@ -382,85 +450,23 @@ class LocalStore:
         # Random, because process numbers repeat between the machines that share a store.
         temporary = f"{self._temporary}/{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = _retry(self._temporary, lambda: os.open(temporary, flags, mode))
+        fd = retry(self._temporary, lambda: os.open(temporary, flags, mode))
+        with contextlib.suppress(OSError):  # no locks here
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             try:
-                _write_all(fd, parts)
+                write_all(fd, parts)
                 if mark_ns is not None:
                     _mark(fd, mark_ns)
+                size = os.fstat(fd).st_size
             finally:
                 os.close(fd)
             yield temporary
+            self._ledger.add(size)
         except BaseException:
             with contextlib.suppress(OSError):  # what is left is swept later
                 os.unlink(temporary)
             raise
-
-
-def _reserve(path: str) -> bool:
-    """Make an empty file; whether there was none."""
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-    except FileExistsError:
-        return False
-    return True
-
-
-def _retry(folder: str, action: Callable[[], _Result]) -> _Result:
-    """Run ``action``, making ``folder`` when it is not there, as often as others delete it."""
-    for attempt in range(_RETRIES):
-        try:
-            return action()
-        except FileNotFoundError:
-            time.sleep(attempt * 1e-4)  # at first not at all; then the others get out of the way
-            # A delete may remove a folder above, or this one between makedirs' two looks at it.
-            with contextlib.suppress(FileNotFoundError, FileExistsError):
-                os.makedirs(folder, exist_ok=True)
-    return action()
-
-
-def _write_all(fd: int, parts: Iterable[Buffer]) -> None:
-    """Write without joining, and without keeping what is written."""
-    pending: list[memoryview] = []
-    size = 0
-    for part in parts:
-        view = memoryview(part).cast("B")
-        pending.append(view)
-        size += len(view)
-        if size >= _BATCH_BYTES or len(pending) >= _MAX_PARTS:
-            _write_views(fd, pending)
-            pending, size = [], 0
-    _write_views(fd, pending)
-
-
-def _write_views(fd: int, views: Iterable[memoryview]) -> None:
-    """The system may take less than it was given."""
-    pending = [view for view in views if len(view)][::-1]
-    while pending:
-        written = os.writev(fd, pending[::-1])
-        while written:
-            first = pending.pop()
-            if written < len(first):
-                pending.append(first[written:])
-                break
-            written -= len(first)
-
-
-def _copy(source: int, target: int) -> None:
-    """Copy a file's bytes: within the system where it can, which shares blocks where the file system can."""
-    start = 0
-    if hasattr(os, "copy_file_range"):
-        try:
-            while count := os.copy_file_range(source, target, _COPY_BYTES, start, start):
-                start += count
-        except OSError as error:
-            if error.errno not in _CANNOT_COPY or start:
-                raise
-    # What is left: all of it where the system has no copy, nothing after one.
-    os.lseek(source, start, os.SEEK_SET)
-    os.lseek(target, start, os.SEEK_SET)
-    while chunk := os.read(source, _BATCH_BYTES):
-        _write_views(target, [memoryview(chunk)])
 
 
 # -- seals -----------------------------------------------------------------------------------
@@ -483,58 +489,6 @@ def _mark(fd: int, mtime_ns: int) -> None:
 
 def _is_sealed(status: os.stat_result) -> bool:
     return status.st_mtime_ns == _DURABLE_NS or status.st_mtime_ns == _boot_mark()
-
-
-# -- reading ---------------------------------------------------------------------------------
-
-
-def _read(fd: int, size: int) -> memoryview:
-    memory = memoryview(bytearray(size))
-    done = 0
-    while done < size:
-        count = os.readv(fd, [memory[done:]])
-        if not count:  # truncated meanwhile
-            return memory[:done]
-        done += count
-    return memory
-
-
-if sys.version_info >= (3, 13):
-
-    def _map(fd: int, size: int) -> mmap.mmap:
-        """A copy-on-write map of the file that holds no descriptor."""
-        return mmap.mmap(fd, size, flags=_PRIVATE, prot=_READ_WRITE, trackfd=False)
-
-else:
-
-    def _map(fd: int, size: int) -> mmap.mmap:
-        """A copy-on-write map of the file that holds no descriptor.
-
-        Python's own map of a file duplicates the descriptor. So it maps nothing, and the file is mapped over
-        that; it frees the addresses when the last user lets go, in the right order even in a reference
-        cycle, which no finalizer of ours could promise.
-        """
-        import ctypes  # slow to import, and small entries do without
-
-        owner = mmap.mmap(-1, size, flags=_PRIVATE | mmap.MAP_ANONYMOUS, prot=_READ_WRITE)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(owner))
-        remap = _system_mmap()
-        if remap(address, size, _READ_WRITE, _PRIVATE | _MAP_FIXED, fd, 0) != address:
-            error = ctypes.get_errno()
-            # The addresses may be free now, and are the owner's to free: take them back.
-            remap(address, size, _READ_WRITE, _PRIVATE | _MAP_FIXED | mmap.MAP_ANONYMOUS, -1, 0)
-            raise OSError(error, os.strerror(error))
-        return owner
-
-    @functools.cache
-    def _system_mmap() -> Callable[[int, int, int, int, int, int], int | None]:
-        import ctypes
-
-        function = ctypes.CDLL(None, use_errno=True).mmap
-        function.restype = ctypes.c_void_p
-        numbers = (ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
-        function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *numbers)
-        return function
 
 
 # -- listing ---------------------------------------------------------------------------------

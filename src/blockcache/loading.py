@@ -1,0 +1,215 @@
+"""Find the entry of a key, and read, verify and decode it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import xxhash
+
+from blockcache import changes, discovered, generators, process
+from blockcache.codec import decode
+from blockcache.codec.pack import open_pack
+from blockcache.errors import CodecError, IntegrityError
+from blockcache.key import Built
+from blockcache.memory import Asked, Held, Memory
+from blockcache.model import SERVED, Blob, Difference, Hit, Key, Lookup, Manifest, Miss, entry_id
+from blockcache.naming import CHANGES, PROCESS, entry_name, label_name, point
+from blockcache.nearest import met, miss
+from blockcache.stores import Store
+
+#: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
+_ALWAYS_HASHED_BYTES = 1 << 20
+
+
+def lookup(
+    store: Store,
+    block_name: str,
+    built: Built,
+    module_globals: dict[str, object],
+    find: Callable[[Any], object],
+    *,
+    may_write: bool = True,
+    ttl_s: float | None = None,
+    memo: str | None = None,
+    refuse: Callable[[Manifest], str] | None = None,
+    memory: Memory | None = None,
+    share: bool = False,
+) -> Lookup:
+    """Find the entry of a key, and read, verify and decode all that it gives back.
+
+    Parameters
+    ----------
+    store
+        Where to look.
+    block_name
+        The block's label, to find the nearest entry on a miss.
+    built
+        The key and the live definitions behind it.
+    module_globals
+        The block's module globals, which become the globals of restored functions.
+    find
+        The live upstream object that a way leads to, see :mod:`blockcache.changes`.
+    may_write
+        Whether wrong bytes may be removed and verified ones marked.
+    ttl_s
+        Seconds after which an entry counts as a miss.
+    memo
+        Folder that remembers the digests of files that did not change.
+    refuse
+        Says of an entry that is found why it cannot answer here; empty when it can.
+    memory
+        Entries that this process holds; what is found is held there.
+    share
+        Whether all lookups that share give the same objects, not values of their own.
+
+    Raises
+    ------
+    IntegrityError
+        When there is an entry but its bytes are not those that were saved; the next save heals it.
+    CodecError
+        When the bytes cannot be turned into values again.
+    StoreError
+        When the store cannot be read.
+    """
+    started = time.perf_counter()
+    held = _held(store, built.key, memo, memory, share) if memory is not None else None
+    manifest = held.manifest if held is not None else _variant(store, block_name, built.key, memo)
+    if isinstance(manifest, Miss):
+        return manifest
+    if ttl_s is not None and _age_s(manifest) >= ttl_s:
+        return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
+    why = refuse(manifest) if refuse is not None else ""
+    if why:
+        return Miss(why, nearest=manifest, same_key=True)
+    if held is not None and held.values is not None:
+        process.check(held.kept.get(PROCESS, {}))
+        return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
+    blobs = held.copies() if held is not None else []
+    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    for module in manifest.imports:
+        _import(module)
+    stream, buffers = open_pack(blobs[0], blobs[1:])
+    upstream = Asked(find)
+    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=upstream)
+    kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
+    if values.keys() != {output.name for output in manifest.outputs}:
+        raise IntegrityError("the entry does not hold the values that it names")
+    changes.check(kept.get(CHANGES, ()))
+    process.check(kept.get(PROCESS, {}))
+    if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
+        point(store, block_name, built.key)  # a renamed block is found under its new name too
+    if held is None:
+        met(store, block_name, manifest)
+    # Not the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
+    share = share and not upstream.asked and not manifest.changed
+    if memory is not None and (held is None or share):
+        memory.keep(store.url, manifest, [[blob] for blob in blobs], values, kept, share=share)
+    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
+
+
+def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:
+    """What this process holds for a key, if the store still has it and nothing that it read has changed since."""
+    for held in memory.held(store.url, key.digest, share=share):
+        if not any(_changed(held.manifest, memo)) and store.exists(entry_name(key, held.manifest.entry_id)):
+            return held
+    return None
+
+
+def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
+    """The entry of a key whose discovered inputs are now as they were."""
+    # Most bodies read nothing from outside: what they have is found without listing.
+    alone = _manifest(store, key, entry_id(()))
+    if alone is not None:
+        return alone
+    which: dict[str, list[str]] = {}
+    for name in store.list(f"entries/{key.digest}"):
+        found = name.rpartition("/")[2].removesuffix(".json")
+        which.setdefault(found.partition("-")[0], []).append(found)
+    nearest: tuple[tuple[Difference, ...], Manifest] | None = None
+    trouble: IntegrityError | None = None
+    for entries in which.values():
+        # Entries of one group look at the same things: any of them tells which one answers.
+        try:
+            any_of_them = _manifest(store, key, entries[0])
+            if any_of_them is None:
+                continue
+            differences = tuple(_changed(any_of_them, memo))
+            if not differences:
+                return any_of_them
+            now = {(i.kind, i.name): i for i in any_of_them.discovered}
+            now.update(((d.kind, d.name), d.now) for d in differences if d.now is not None)
+            right = entry_id(now.values())
+            manifest = _manifest(store, key, right) if right in entries else None
+        except IntegrityError as error:
+            trouble = error
+            continue
+        if manifest is not None:
+            return manifest
+        if nearest is None or len(differences) < len(nearest[0]):
+            nearest = differences, any_of_them
+    if nearest is not None:
+        return Miss("", *nearest, same_key=True)
+    if trouble is not None:
+        raise trouble
+    return miss(store, block_name, key)
+
+
+def _manifest(store: Store, key: Key, entry: str) -> Manifest | None:
+    """A manifest that may be served; None when it is gone or of a format that did not record all that counts."""
+    data = store.get(entry_name(key, entry))
+    if data is None:
+        return None
+    manifest = Manifest.from_json(data, key)
+    if manifest.key.digest != key.digest or (manifest.format in SERVED and manifest.entry_id != entry):
+        raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
+    return manifest if manifest.format in SERVED else None
+
+
+def _changed(manifest: Manifest, memo: str | None) -> Iterator[Difference]:
+    """Discovered inputs that are not what they were."""
+    states = [i for i in manifest.discovered if i.kind == "state"]
+    if states:
+        now = generators.digests()
+        for was in states:
+            digest = now.get(was.name, "not loaded")
+            if digest != was.digest:
+                yield Difference(was.kind, was.name, was._replace(digest=digest), was)
+    if len(states) != len(manifest.discovered):
+        yield from discovered.changed((i for i in manifest.discovered if i.kind != "state"), manifest.stats, memo)
+
+
+def _age_s(manifest: Manifest) -> float:
+    from datetime import UTC, datetime
+
+    made = datetime.fromisoformat(manifest.provenance.made_at)
+    return (datetime.now(UTC) - made).total_seconds()
+
+
+def _import(module: str) -> None:
+    if module not in sys.modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
+
+
+def verified(store: Store, blob: Blob, *, may_write: bool) -> memoryview:
+    """A blob's bytes, known to be those that were saved."""
+    name = f"blobs/{blob.digest}"
+    data = store.get(name)
+    if data is None:
+        raise IntegrityError(f"blob {blob.digest} is missing")
+    if len(data) == blob.size_bytes:
+        if blob.size_bytes > _ALWAYS_HASHED_BYTES and store.sealed(name):
+            return data
+        if xxhash.xxh3_128_hexdigest(data) == blob.digest:
+            if may_write and not store.sealed(name):
+                store.seal(name)
+            return data
+    if may_write:
+        store.delete(name)  # or the next save would find it and leave it as it is
+    raise IntegrityError(f"blob {blob.digest} is not what was saved")

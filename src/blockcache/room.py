@@ -1,0 +1,382 @@
+"""Room in a store: how much may be in it, and a collection of what goes.
+
+A collection runs beside writers and readers that know nothing of it. What keeps it safe:
+
+- Blobs are listed before the manifests that may name them, and a blob that nobody names goes only when it was neither
+  put nor touched for an hour: a writer puts blobs first and the manifest last, and touches a blob that it finds.
+- Whatever goes is looked at immediately before. A manifest that was used, or a blob that was touched, since the
+  collection began stays. Before young blobs of an entry go, manifests that were put meanwhile are read.
+- A writer looks again, after its manifest, whether its blobs are still there.
+- A reader whose entry goes misses; memory that it has mapped stays valid.
+
+What goes wrong all the same costs room, or one more run of a body; never a value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from blockcache.catalogue import pinned_path
+from blockcache.errors import StoreError
+from blockcache.eviction import Entry, Going, Limits, choose
+from blockcache.model import FORMAT, SERVED
+from blockcache.settings import Settings
+from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
+
+#: How long a blob that no entry names may belong to a save that is going on, and what a killed one left stays.
+GRACE_S = 3600.0
+#: Times of files are this coarse.
+_TICK_S = 0.05
+#: The share of the disk that a store may fill by default: of what is free on it and what the store has.
+SHARE = 0.1
+#: After a collection the estimate is at most this share of the limit: where what is pinned fills the store, the next
+#: collection is not due at once.
+_LEFT = 0.9
+
+_DIGEST = re.compile(rb"[0-9a-f]{32}")
+
+
+@dataclass(slots=True)
+class Stock:
+    """What is in a store.
+
+    Attributes
+    ----------
+    entries
+        Those whose manifests can be read.
+    blobs
+        Of each blob's digest: what it takes up, and seconds since it was put or touched.
+    needed
+        Digests in manifests of newer formats: blobs that these may need.
+    torn
+        Names of manifests that no version could read.
+    pinned
+        Paths of pinned entries.
+    leading
+        By key, names of the records that lead to it: pointers from block names, and pins.
+    keys
+        Keys that have a manifest, readable or not.
+    other_bytes
+        What everything takes up but ``entries`` and ``blobs``.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    blobs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    needed: set[str] = field(default_factory=set)
+    torn: list[str] = field(default_factory=list)
+    pinned: set[str] = field(default_factory=set)
+    leading: dict[str, list[str]] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+    other_bytes: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of it takes up."""
+        return self.other_bytes + sum(e.size_bytes for e in self.entries) + sum(s for s, _ in self.blobs.values())
+
+    @property
+    def nobodys(self) -> set[str]:
+        """Blobs that no manifest names."""
+        return self.blobs.keys() - self.needed.union(*(e.blobs for e in self.entries))
+
+    def orphans(self) -> dict[str, int]:
+        """Those of them that no save can need that is going on, with what they take up."""
+        found = ((b, self.blobs[b]) for b in self.nobodys)
+        return {b: size for b, (size, idle_s) in found if idle_s >= GRACE_S}
+
+
+class Collected(NamedTuple):
+    """What a collection took out of a store, or would.
+
+    Attributes
+    ----------
+    going
+        Entries.
+    orphans, orphan_bytes
+        Blobs that no entry named and what is left of interrupted writers: how many blobs, and what all took up.
+    freed_bytes, left_bytes
+        What everything took up that went, and what is left.
+    """
+
+    going: tuple[Going, ...]
+    orphans: int
+    orphan_bytes: int
+    freed_bytes: int
+    left_bytes: int
+
+
+# -- how much there may be -----------------------------------------------------------------
+
+# By the store's place: the default is that of the moment when a process first needs it.
+_defaults: dict[str, int | None] = {}
+
+
+def limits(store: Store, settings: Settings) -> Limits:
+    """What the settings hold a store to."""
+    return Limits(max_bytes(store, settings), settings.keep, settings.ttl)
+
+
+def max_bytes(store: Store, settings: Settings) -> int | None:
+    """How much the store may hold; None for no limit. The default is taken once for a process and a store.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read.
+    """
+    if settings.max_size is not None:
+        return None if settings.max_size == math.inf else int(settings.max_size)
+    if not is_measured(store):
+        return None
+    if store.url not in _defaults:
+        filled, free = store.room()
+        if filled is None:
+            filled = sum(kept.size_bytes for kept in store.survey(""))
+        _defaults[store.url] = None if free is None else int(SHARE * (filled + free))
+    return _defaults[store.url]
+
+
+# -- collections ---------------------------------------------------------------------------
+
+
+def after_save(store: Store, settings: Settings, path: str) -> Collected | None:
+    """Collect where the store holds more than it may; the entry ``path``, which was saved just now, stays.
+
+    Returns what was collected; None where there was nothing to do, or somebody else is at it.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read or changed.
+    """
+    if not is_measured(store):
+        return None
+    filled, _ = store.room()
+    most = max_bytes(store, settings)
+    if most is None or (filled is not None and filled <= most):
+        return None
+    with store.alone() as alone:
+        if not alone:
+            return None
+        # What is wrong is the estimate, often: to look is quick, and to read every manifest is not.
+        counted = sum(kept.size_bytes for kept in store.survey(""))
+        if counted <= most:
+            store.settle(counted)
+            return None
+        return _collect(store, limits(store, settings), spared={path})
+
+
+def collect(store: Store, wanted: Limits, *, dry_run: bool = False) -> Collected:
+    """Take out of a store what the limits say, and what nobody needs.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read or changed, cannot tell what its names take up, or is being collected by
+        somebody else.
+    """
+    if not is_measured(store):
+        raise StoreError(f"the store {store.url} does not tell what its entries take up. Use `blockcache rm`.")
+    if dry_run:
+        stock = take_stock(store)
+        going, orphans = due(stock, wanted), stock.orphans()
+        freed_bytes = sum(g.freed_bytes for g in going) + sum(orphans.values())
+        left_bytes = stock.size_bytes - freed_bytes
+        return Collected(tuple(going), len(orphans), sum(orphans.values()), freed_bytes, left_bytes)
+    with store.alone() as alone:
+        if not alone:
+            raise StoreError(f"the store {store.url} is being collected by somebody else just now. Try again later.")
+        done = _collect(store, wanted)
+        tidied = store.tidy(GRACE_S)
+    return done._replace(orphan_bytes=done.orphan_bytes + tidied, freed_bytes=done.freed_bytes + tidied)
+
+
+def due(stock: Stock, wanted: Limits, spared: Collection[str] = ()) -> list[Going]:
+    """The entries that go by the limits; blobs that nobody needs go first, and count no more."""
+    orphans = stock.orphans()
+    return choose(
+        stock.entries,
+        {b: size for b, (size, _) in stock.blobs.items()},
+        wanted,
+        spared={*spared, *stock.pinned},
+        needed=stock.needed,
+        other_bytes=stock.other_bytes + sum(stock.blobs[b][0] for b in stock.nobodys if b not in orphans),
+    )
+
+
+def _collect(store: Measured, wanted: Limits, spared: Collection[str] = ()) -> Collected:
+    began = time.monotonic()
+    before = store.room().filled_bytes or 0
+    stock = take_stock(store)
+    found_bytes = stock.size_bytes
+    sweep = _Sweep(store, stock, began)
+    going = sweep.entries(due(stock, wanted, spared))
+    orphans, orphan_bytes = sweep.blobs()
+    sweep.records()
+    left_bytes = found_bytes - sweep.freed_bytes
+    # What others have put meanwhile may be in what was found, or not.
+    meanwhile = max((store.room().filled_bytes or 0) - before, 0)
+    most = math.inf if wanted.max_bytes is None else _LEFT * wanted.max_bytes
+    store.settle(int(min(left_bytes + meanwhile, most)))
+    return Collected(tuple(going), orphans, orphan_bytes, sweep.freed_bytes, left_bytes)
+
+
+class _Sweep:
+    """One collection: everything that goes is looked at immediately before."""
+
+    def __init__(self, store: Measured, stock: Stock, began: float) -> None:
+        self._store = store
+        self._stock = stock
+        self._began = began
+        self._gone: set[Entry] = set()
+        self.freed_bytes = 0
+
+    @property
+    def _since_s(self) -> float:
+        """Since the collection began: what was put or touched in that time stays."""
+        return time.monotonic() - self._began + _TICK_S
+
+    def entries(self, going: Iterable[Going]) -> list[Going]:
+        """Let entries go; those that did."""
+        done = []
+        for one in going:
+            if self._store.discard(one.entry.path, self._since_s):
+                done.append(one)
+                self._gone.add(one.entry)
+                self.freed_bytes += one.entry.size_bytes
+            elif not self._store.exists(one.entry.path):
+                self._gone.add(one.entry)  # by somebody else; one that is used again stays
+        for path in self._stock.torn:
+            if self._store.discard(path, GRACE_S):
+                self._stock.keys[_key(path)] -= 1
+        return done
+
+    def blobs(self) -> tuple[int, int]:
+        """Let blobs go that nobody needs; how many were nobody's before, and what they took up."""
+        orphans = [(b, size) for b, size in self._stock.orphans().items() if self._discard(b, GRACE_S)]
+        staying = (e.blobs for e in self._stock.entries if e not in self._gone)
+        freed = set[str]().union(*(e.blobs for e in self._gone)) & self._stock.blobs.keys()
+        freed -= self._stock.needed.union(*staying)
+        if any(self._stock.blobs[b][1] < GRACE_S for b in freed):
+            freed -= self._named_since()
+        for blob in freed:
+            self._discard(blob, self._since_s)
+        return len(orphans), sum(size for _, size in orphans)
+
+    def _discard(self, blob: str, idle_s: float) -> bool:
+        is_gone = self._store.discard(f"blobs/{blob}", idle_s)
+        self.freed_bytes += self._stock.blobs[blob][0] * is_gone
+        return is_gone
+
+    def _named_since(self) -> set[str]:
+        """Blobs that manifests name which were put since the collection began."""
+        named: set[str] = set()
+        for kept in self._store.survey("entries"):
+            if kept.idle_s <= self._since_s and (data := self._store.get(kept.name)) is not None:
+                named |= _digests(data)
+        return named
+
+    def records(self) -> None:
+        """Let go what leads to keys that have no entry any more."""
+        mine = {e.key for e in self._gone}
+        for entry in self._gone:
+            self._stock.keys[entry.key] -= 1
+        for key, names in self._stock.leading.items():
+            if not self._stock.keys.get(key):
+                for name in names:
+                    self._store.discard(name, self._since_s if key in mine else GRACE_S)
+
+
+# -- what is there -------------------------------------------------------------------------
+
+
+def take_stock(store: Measured) -> Stock:
+    """What is in a store: it reads every manifest, and of everything else what it takes up.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read.
+    """
+    stock, manifests = Stock(), []
+    for kept in store.survey(""):
+        family, _, rest = kept.name.partition("/")
+        if family == "blobs":
+            stock.blobs[rest] = kept.size_bytes, kept.idle_s
+        elif family == "entries":
+            manifests.append(kept)
+        else:
+            stock.other_bytes += kept.size_bytes
+            if family == "names":
+                stock.leading.setdefault(rest.rpartition("/")[2], []).append(kept.name)
+            elif family == "pins":
+                stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
+                stock.pinned.add(pinned_path(kept.name))
+    # Afterwards: a blob that was listed has its manifest by now, or is young.
+    now = datetime.now(UTC)
+    for kept in manifests:
+        _count(stock, kept, store.get(kept.name), now)
+    return stock
+
+
+def _count(stock: Stock, kept: Kept, data: Buffer | None, now: datetime) -> None:
+    """Count one manifest."""
+    if data is None:  # somebody removed it this very moment
+        return
+    key = _key(kept.name)
+    stock.keys[key] = stock.keys.get(key, 0) + 1
+    try:
+        raw = json.loads(bytes(data))
+    except (ValueError, RecursionError):
+        stock.torn.append(kept.name)
+        stock.other_bytes += kept.size_bytes
+        return
+    try:
+        stock.entries.append(_entry(kept, key, raw, now))
+    except (KeyError, TypeError, ValueError, IndexError):  # of a newer format, or foreign: whoever made it may need it
+        stock.needed |= _digests(data)
+        stock.other_bytes += kept.size_bytes
+
+
+def _entry(kept: Kept, key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
+    """What is to be known of an entry.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, IndexError
+        When the record is not a manifest of a format that this version knows.
+    """
+    if raw["format"] > FORMAT:
+        raise ValueError("of a newer format")
+    made = raw["provenance"]
+    blobs = {row[0] for row in raw["blobs"]} | {row[1] for row in raw.get("files", ())} | {raw.get("texts", "")}
+    if not all(type(text) is str for text in (raw["name"], *blobs)):
+        raise TypeError("not text")
+    return Entry(
+        path=kept.name,
+        name=raw["name"],
+        key=key,
+        age_s=(now - datetime.fromisoformat(made["made_at"])).total_seconds(),
+        idle_s=kept.idle_s,
+        # What is never served any more spares nothing.
+        work_s=max(float(made["duration_s"]), 0.0) if raw["format"] in SERVED else 0.0,
+        size_bytes=kept.size_bytes,
+        blobs=frozenset(blobs),
+    )
+
+
+def _digests(data: Buffer) -> set[str]:
+    """Everything in a record that may be a digest."""
+    return {found.decode() for found in _DIGEST.findall(data)}
+
+
+def _key(path: str) -> str:
+    """The key's digest in a manifest's name."""
+    return path.split("/")[1]

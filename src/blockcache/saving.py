@@ -1,0 +1,200 @@
+"""Save what a body did as an entry."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import xxhash
+
+from blockcache import changes, outputs
+from blockcache.codec import Encoded, decode, encode
+from blockcache.codec.pack import lay_out
+from blockcache.errors import CodecError
+from blockcache.fingerprint.modules import is_library
+from blockcache.fingerprint.values import describe
+from blockcache.key import Built
+from blockcache.memory import Asked, Memory
+from blockcache.model import Blob, Input, Manifest, Output, Provenance, Stat, Unsaved
+from blockcache.naming import GENERATORS, entry_name, point
+from blockcache.nearest import met
+from blockcache.stores import Buffer, Store
+from blockcache.texts import redact, redacted
+
+
+class Results(NamedTuple):
+    """What a body did that a hit gives back.
+
+    Attributes
+    ----------
+    values
+        Names that it bound or rebound.
+    deleted
+        Names that it deleted.
+    imports
+        Submodules that it imported.
+    discovered, stats
+        What it read from outside, and what the file system says of it.
+    untracked
+        What it did that cannot be checked.
+    kept
+        What else a hit gives back, by names that begin with a dot: ``.generators``, the states of the global
+        random generators that it moved.
+    captured, changed, unsaved
+        See :class:`blockcache.model.Manifest`.
+    needed
+        Names without which nothing is worth saving.
+    """
+
+    values: Mapping[str, object]
+    deleted: tuple[str, ...]
+    imports: tuple[str, ...]
+    discovered: tuple[Input, ...]
+    stats: Mapping[str, Stat]
+    untracked: tuple[str, ...]
+    kept: Mapping[str, Any]
+    captured: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unsaved: tuple[Unsaved, ...] = ()
+    needed: frozenset[str] = frozenset()
+
+
+def save(
+    store: Store,
+    block_name: str,
+    built: Built,
+    results: Results,
+    provenance: Provenance,
+    module_globals: dict[str, object],
+    texts: Mapping[str, str],
+    patterns: Sequence[str] = (),
+    walk: changes.Walk | None = None,
+    contents: Iterable[object] = (),
+    prove: Callable[[Any], object] | None = None,
+    memory: Memory | None = None,
+    share: bool = False,
+    made: outputs.Made | None = None,
+) -> Manifest:
+    """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
+
+    A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
+    :func:`blockcache.loading.lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved
+    as the way to them, but for ``contents``. ``made`` has the declared output files.
+
+    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
+    ``memory`` and ``share`` are as of the lookup.
+
+    Raises
+    ------
+    CodecError
+        When what is kept beside the values cannot be saved, or the values not together. Nothing is saved then.
+    StoreError
+        When the store cannot be written.
+    """
+    address = Asked(walk.address if walk is not None else repr)
+    encode_now = functools.partial(
+        encode,
+        label=built.label,
+        module_globals=module_globals,
+        is_library=is_library,
+        upstream=walk.objects() if walk is not None else (),
+        address=address,
+        contents=contents,
+    )
+    if prove is not None:
+        decode_now = functools.partial(
+            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
+        )
+        unmakable = _unmakable(results.values, encode_now, decode_now)
+        if unmakable.keys() & results.needed:
+            raise CodecError("; ".join(unmakable.values()))
+        results = _without(results, unmakable)
+    try:
+        encoded = encode_now({**results.values, **results.kept})
+    except CodecError as error:
+        if not error.refused or not error.refused.keys() <= results.values.keys() - results.needed:
+            raise
+        results = _without(results, error.refused)
+        encoded = encode_now({**results.values, **results.kept})
+    layout = lay_out(encoded)
+    pack_digest = xxhash.xxh3_128()
+    for part in layout.pack_parts:
+        pack_digest.update(part)
+    blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
+    for buffer in layout.large:
+        blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
+    if made is not None:
+        outputs.put(store, made)
+    manifest = Manifest(
+        name=block_name,
+        key=built.key,
+        outputs=tuple(Output(n, type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
+        deleted=results.deleted,
+        blobs=tuple(blobs),
+        provenance=provenance,
+        imports=results.imports,
+        discovered=redacted(results.discovered, patterns),
+        stats=results.stats,
+        untracked=tuple(redact(clause, patterns) for clause in results.untracked),
+        generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
+        captured=tuple(redact(clause, patterns) for clause in results.captured),
+        changed=results.changed,
+        files=made.rows if made is not None else (),
+        unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
+        texts=_put_texts(store, texts),
+    )
+    point(store, block_name, built.key)
+    store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    met(store, block_name, manifest)
+    if memory is not None:
+        memory.forget(store.url, built.key.digest)
+        blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
+        share = share and not address.asked and not manifest.changed
+        memory.keep(store.url, manifest, blobs_in_parts, results.values, results.kept, share=share)
+    return manifest
+
+
+def _unmakable(
+    values: Mapping[str, object], encode_now: Callable[..., Encoded], decode_now: Callable[..., object]
+) -> dict[str, str]:
+    """Values that can be saved and not be made again, with the reason."""
+    found = {}
+    for name, value in values.items():
+        try:
+            encoded = encode_now({name: value})
+        except CodecError:
+            continue  # it will be found out
+        try:
+            decode_now(b"".join(encoded.stream), encoded.buffers)
+        except CodecError as error:
+            found[name] = str(error)
+    return found
+
+
+def _without(results: Results, refused: Mapping[str, str]) -> Results:
+    """The results without values that cannot be saved, which are named instead."""
+    rows = [Unsaved(name, type_name(results.values[name]), reason) for name, reason in refused.items()]
+    values = {name: value for name, value in results.values.items() if name not in refused}
+    return results._replace(values=values, unsaved=(*results.unsaved, *rows))
+
+
+def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
+    """Keep source texts for people in a blob of their own, which a hit does not read; its digest."""
+    if not texts:
+        return ""
+    data = json.dumps(texts, indent=1, sort_keys=True).encode()
+    digest = xxhash.xxh3_128_hexdigest(data)
+    return _put(store, digest, [data], len(data)).digest
+
+
+def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blob:
+    store.put(f"blobs/{digest}", parts)
+    return Blob(digest, size_bytes)
+
+
+def type_name(value: object) -> str:
+    """The class of a value, for people."""
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

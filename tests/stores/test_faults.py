@@ -1,0 +1,61 @@
+"""Trouble below a whole block: every system call fails once, or is the last; the disk is full at any byte; bits flip."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tracer
+
+HERE = Path(__file__).parent
+#: The harness must not be among the callers that a block takes for its program.
+START = """
+import sys
+sys.path.insert(0, {folder!r})
+space = {{"__name__": "harness", "__file__": {file!r}}}
+exec(compile(open({file!r}).read(), "<frozen harness>", "exec"), space)
+space["main"]()
+"""
+LONG = bool(os.environ.get("CRASH_POINTS"))
+
+
+def harness(file: str, *arguments: object) -> dict:
+    """Run ``main`` of a file beside this one in an interpreter of its own; what it prints."""
+    start = START.format(folder=str(HERE), file=str(HERE / file))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "COV"))}
+    done = subprocess.run(
+        [sys.executable, "-c", start, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not tracer.AVAILABLE, reason="ptrace is spoken for Linux on x86-64 only")
+@pytest.mark.parametrize("what", ["miss", "hit", "miss-killed", "hit-killed"])
+def test_every_system_call_fails_once(tmp_path, what):
+    """The program keeps its own result, with one warning at most, and the store is well in the next run.
+
+    Or the process is killed at the call: the next run finds all of an entry or nothing.
+    """
+    found = harness("fault_runs.py", tmp_path / "runs", what, "every" if LONG else "once")
+    assert found["problems"] == []
+    kinds = (
+        {"openat", "close", "newfstatat", "read", "readv", "mmap"} if "hit" in what else {"writev", "rename", "mkdir"}
+    )
+    assert kinds <= found["calls"].keys(), "the calls were not seen"
+
+
+def test_writers_are_killed_at_any_instant(tmp_path):
+    """After each kill: every entry that was finished is there, no value is wrong, and leftovers do not pile up."""
+    points = int(os.environ.get("CRASH_POINTS") or 150)
+    found = harness("crash_runs.py", tmp_path / "runs", points, 1)
+    assert found["problems"] == []
+    assert found["entries told"] > points // 10 and found["most left over"] <= 3

@@ -1,0 +1,94 @@
+"""File systems that other machines change: found by their mount, read instead of mapped, and never believed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from blockcache.stores import mounts
+from blockcache.stores.local import LocalStore
+from blockcache.stores.mounts import is_shared, kind_of
+
+MOUNTS = b"""\
+21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+22 21 0:20 / /home rw,relatime shared:2 master:3 - nfs4 server:/home rw,vers=4.2
+23 22 8:2 / /home/ada/local\\040disk rw - xfs /dev/sdb rw
+24 21 0:31 / /mnt/data rw - cifs //server/data rw
+25 24 0:32 / /mnt/data rw - tmpfs none rw
+26 21 0:33 / /mnt/ssh rw,nosuid - fuse.sshfs ada@server: rw
+27 21 0:34 / /mnt/caf\xc3\xa9 rw - 9p share rw
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    (tmp_path / "mountinfo").write_bytes(MOUNTS)
+    return str(tmp_path / "mountinfo")
+
+
+@pytest.mark.parametrize(
+    "folder, kind",
+    [
+        ("/srv/x", "ext4"),
+        ("/homework", "ext4"),
+        ("/home/ada/project/.blockcache", "nfs4"),
+        ("/home/ada/local disk/.blockcache", "xfs"),
+        ("/home/ada/local", "nfs4"),
+        ("/mnt/data/x", "tmpfs"),
+        ("/mnt/ssh", "fuse.sshfs"),
+        ("/mnt/café/x", "9p"),
+    ],
+)
+def test_the_file_system_is_that_of_the_nearest_mount(table, folder, kind):
+    """The longest mount point above counts, the later of two at one place; odd names too."""
+    assert kind_of(folder, table) == kind
+
+
+def test_without_a_table_nothing_is_known(tmp_path):
+    assert kind_of("/", str(tmp_path / "none")) == "" and not is_shared("")
+
+
+def test_network_file_systems_are_told_from_disks():
+    assert all(map(is_shared, ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "fuse.rclone", "lustre", "virtiofs")))
+    assert not any(map(is_shared, ("ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "fuseblk", "apfs")))
+
+
+@pytest.fixture
+def fuse_folder(tmp_path):
+    """A real FUSE file system over a folder: the system's own, where bindfs is installed."""
+    below, above = tmp_path / "below", tmp_path / "above"
+    below.mkdir(), above.mkdir()
+    if shutil.which("bindfs") is None or subprocess.run(["bindfs", below, above], capture_output=True).returncode:
+        pytest.skip("no bindfs, or no FUSE")
+    yield below, above
+    subprocess.run(["fusermount", "-u", "-z", above], check=False)
+
+
+def test_a_real_network_like_mount_is_read_and_hashed(fuse_folder):
+    """A file that another machine truncates or deletes is no crash; what it changes behind this one's back is not believed."""
+    below, above = fuse_folder
+    store = LocalStore(above / "store")
+    data = os.urandom(3 << 20)
+    store.put("blobs/abcdef", [data])
+    memory = store.get("blobs/abcdef")
+    assert not store.sealed("blobs/abcdef")
+    store.seal("blobs/abcdef")
+    assert not store.sealed("blobs/abcdef")
+    os.truncate(below / "store/blobs/ab/abcdef", 5)  # under a map: SIGBUS
+    assert bytes(memory) == data
+    local = LocalStore(below / "store")
+    local.put("blobs/abcdef", [data])
+    assert local.sealed("blobs/abcdef") and bytes(store.get("blobs/abcdef")) == data
+
+
+def test_a_mount_is_looked_up_once(tmp_path, monkeypatch):
+    """The table is read for the first large file of a store, not for each."""
+    store = LocalStore(tmp_path / "store")
+    store.put("blobs/abcdef", [bytes(100_000)])
+    store.get("blobs/abcdef")
+    monkeypatch.setattr(mounts, "kind_of", lambda folder: "nfs4")
+    store.get("blobs/abcdef")
+    assert store.sealed("blobs/abcdef")
