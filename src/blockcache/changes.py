@@ -287,12 +287,13 @@ class Walk:
             if self._names.get(name) != id(value)
             and _is_noted(name)
             and name not in known
+            and type(value).__module__.partition(".")[0] != "blockcache"  # the name behind `as`
             and not bound_by_body(name, self._home)
         ]
         if strange:
             raise CodecError(
-                f"{', '.join(sorted(strange))} was bound in the module by other code than the body's, which a hit could not "
-                "repeat; bind what that code gives by an assignment"
+                f"{', '.join(sorted(strange))} was bound in the module by other code than the body's, which a hit "
+                "could not repeat; bind what that code gives by an assignment"
             )
 
     def unexplained(self, names: Iterable[str], changes: Iterable[Change]) -> list[str]:

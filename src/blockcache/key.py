@@ -124,8 +124,8 @@ def upstream_names(block: Block) -> frozenset[str]:
 def spoken_names(block: Block, bound: Mapping[str, object], around: Callable[[], Iterable[str]]) -> frozenset[str]:
     """Further names that may be read, because a text that is looked up in the frame may say them.
 
-    That text may be in the block or in a value that it reads. ``around`` gives all names of the frame, for calls that look
-    at each.
+    That text may be in the block or in a value that it reads. ``around`` gives all names of the frame, for calls that
+    look at each.
     """
     if _LOOKS_AROUND.search(block.source):
         return frozenset(around()) - frozenset(bound)
@@ -353,8 +353,8 @@ def changed_by_body(
     others: list[str] = []
     for d in compare(after.key.inputs, before.key.inputs):
         # Files behind a value may have been changed by anyone: its own probe tells. What a body sets in a library
-        # may have the name of what it binds; what a result without content tells of itself is a result. Names that are one
-        # object now are so by a binding, which is found as such.
+        # may have the name of what it binds; what a result without content tells of itself is a result. Names that are
+        # one object now are so by a binding, which is found as such.
         if d.kind == "state" and (d.name == _IDENTITY or (d.name in after.states and is_result(d.name))):
             continue
         if d.kind == "state" or (d.kind != "file" and not is_result(d.name)):

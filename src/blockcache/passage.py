@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from blockcache import beside, capture, cells, changes, discovered, entering, inputs, key, outputs, process, settings
 from blockcache.analysis import Block
@@ -166,7 +166,7 @@ class Passage:
         """Whether ``exclude=`` has a name, as it runs."""
         return self.block.written.get(name, name) in self.options.excluded
 
-    def upstream_object(self, way: changes.Address) -> object:
+    def upstream_object(self, way: tuple[Any, ...]) -> object:
         """The live upstream object that a way leads to, or the program's own code that does what some does."""
         assert self.built is not None and self.upstream is not None
         if way[0] == "code":

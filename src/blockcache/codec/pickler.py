@@ -3,9 +3,9 @@
 What differs from cloudpickle: upstream definitions are saved by label; functions
 of the block's namespace get the live namespace back; definitions of the block's
 module are saved by value although they can be imported while they are saved;
-code keeps the file and line where it stands; closure cells keep their identity; a restored class is never merged with one that
-the process already has; a library's sentinels are saved by their place; a closed
-file stays closed, an open one is refused.
+code keeps the file and line where it stands; closure cells keep their identity;
+a restored class is never merged with one that the process already has; a library's
+sentinels are saved by their place; a closed file stays closed, an open one is refused.
 """
 
 from __future__ import annotations

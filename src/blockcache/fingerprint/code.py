@@ -94,7 +94,7 @@ OPAQUE_ATTRIBUTES = frozenset(
         "walk_packages",
     }
 )
-#: Methods and functions that look up names written in a text, in the frame of their caller: of pandas and polars, numpy,
+#: Methods and functions that look up names written in a text, in the frame of their caller: of pandas, polars, numpy,
 #: numexpr, patsy and statsmodels.
 SPEAKERS = frozenset({"bmat", "dmatrices", "dmatrix", "eval", "evaluate", "from_formula", "query", "sql"})
 SPEAKERS |= {"gee", "glm", "glmgam", "gls", "glsar", "logit", "mixedlm", "mnlogit", "negativebinomial", "ols"}

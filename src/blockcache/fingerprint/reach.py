@@ -396,7 +396,7 @@ class Reach:
         return self._labels.get(id(obj))
 
     def name_as(self, objects: Mapping[str, object]) -> None:
-        """Give definitions the labels that they had: those of one name are numbered in the order in which they are met."""
+        """Give definitions the labels that they had; those of one name are numbered as they are met."""
         self._as_before = {id(obj): label for label, obj in objects.items()}
         self._taken = frozenset(objects)
 

@@ -1,4 +1,4 @@
-"""lmfit: parameters count by what they hold; asking them for their values would compute some that nobody has asked for."""
+"""lmfit: parameters count by what they hold; asking for their values would compute some that nobody has asked for."""
 
 from __future__ import annotations
 
