@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from blockcache.errors import IntegrityError, StoreError
 from blockcache.model import Manifest
+from blockcache.naming import pin_name, pinned_path
 from blockcache.stores import Store
 
 
@@ -124,7 +125,7 @@ def read(store: Store) -> Catalogue:
         When the store itself cannot be listed.
     """
     entries, unreadable = [], []
-    labels = _labels(store)
+    labels = labels_of(store)
     pinned = {pinned_path(name) for name in store.list("pins")}
     for path in store.list("entries"):
         text = b""
@@ -190,7 +191,7 @@ def pin(store: Store, path: str) -> None:
     StoreError
         When the store cannot be changed.
     """
-    store.put(_pin(path), [b""])
+    store.put(pin_name(path), [b""])
 
 
 def unpin(store: Store, path: str) -> bool:
@@ -201,16 +202,7 @@ def unpin(store: Store, path: str) -> bool:
     StoreError
         When the store cannot be changed.
     """
-    return store.delete(_pin(path))
-
-
-def _pin(path: str) -> str:
-    return f"pins/{path.removeprefix('entries/').removesuffix('.json')}"
-
-
-def pinned_path(pin: str) -> str:
-    """The entry that a record of ``pins`` keeps."""
-    return f"entries/{pin.removeprefix('pins/')}.json"
+    return store.delete(pin_name(path))
 
 
 def remove(store: Store, chosen: Iterable[Stored]) -> Removed:
@@ -263,7 +255,7 @@ def clear(store: Store) -> Removed:
     return Removed(entries, blobs, freed_bytes)
 
 
-def _labels(store: Store) -> dict[str, list[str]]:
+def labels_of(store: Store) -> dict[str, list[str]]:
     """The names that each key's digest was saved or met under."""
     found: dict[str, list[str]] = {}
     for path in store.list("names"):

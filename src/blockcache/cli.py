@@ -17,7 +17,7 @@ import click
 from blockcache import __version__, catalogue, keeping, report, room, tables
 from blockcache.catalogue import Catalogue, Stored
 from blockcache.errors import CacheError
-from blockcache.finding import choose, json_option, open_store
+from blockcache.finding import choose, json_option, open_place, open_store
 from blockcache.model import Difference, Manifest, OutputFile, compare
 from blockcache.settings import VARIABLES, Settings, resolve, store_path
 
@@ -168,20 +168,66 @@ def status(ctx: click.Context, file: str, with_diffs: bool, as_json: bool) -> No
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
-@click.argument("script", type=click.Path(exists=True, dir_okay=False))
+@click.argument("script", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--sample", metavar="SHARE", help="Run only this share of the hits again, such as 5%.")
+@click.option("--sample", metavar="SHARE", help="With SCRIPT: run only this share of the hits again, such as 5%.")
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, script: str, arguments: tuple[str, ...], sample: str | None, as_json: bool) -> None:
-    """Run SCRIPT (or a notebook), its hits too, and compare their results with what was saved.
+def verify(
+    ctx: click.Context, script: str | None, arguments: tuple[str, ...], sample: str | None, as_json: bool
+) -> None:
+    """Without SCRIPT: read all of the store, and move what is wrong out of the way.
 
+    Each block whose entries were lost is named; it runs again at its next use. Exits with 1 when anything was wrong.
+
+    With SCRIPT (or a notebook): run it, its hits too, and compare their results with what was saved.
     Options that are not known here go to the script; -- before ARGS gives it all of them. Exits with 1 when a result
     differs, and with the script's own status when that fails.
     """
+    if script is None:
+        if sample is not None:
+            raise click.UsageError("--sample needs a SCRIPT")
+        ctx.exit(_verify_store(ctx.obj, as_json=as_json))
+    ctx.exit(_verify_script(script, arguments, ctx.obj, sample, as_json=as_json))
+
+
+def _verify_store(store_argument: str | None, *, as_json: bool) -> int:
+    from blockcache import audit as engine
+
+    place, store = open_place(store_argument)
+    done = engine.audit(store) if store is not None else engine.NOTHING
+    if as_json:
+        tables.print_json({"store": place, "whole": done.is_whole, **asdict(done)})
+        return 0 if done.is_whole else 1
+    if store is None:
+        click.echo(f"no entries in {place}")
+        return 0
+    if done.lost:
+        columns = [("block", False), ("made", False), ("lost because", False)]
+        rows = [(report.one_line(x.name), report.age(x.made_at) if x.made_at else "?", x.problem) for x in done.lost]
+        tables.print_table(columns, rows, flexible=("block", "lost because"))
+        click.echo()
+    entries = tables.count(done.entries, "entry", "entries")
+    blobs = tables.count(done.blobs, "blob", "blobs")
+    click.echo(f"{entries} and {blobs} ({report.size(done.size_bytes)}) in {place} are whole")
+    if done.newer:
+        click.echo(f"{tables.count(done.newer, 'entry', 'entries')} of a newer format: left alone")
+    if done.orphans:
+        orphans = tables.count(done.orphans, "blob", "blobs")
+        click.echo(f"{orphans} ({report.size(done.orphan_bytes)}) that no entry names: `blockcache gc` removes them")
+    if done.moved:
+        click.echo(f"{tables.count(len(done.moved), 'file', 'files')} moved to {Path(place, engine.QUARANTINE)}")
+    for name, problem in done.stuck:
+        click.echo(f"{name} stays where it is: {problem}", err=True)
+    return 0 if done.is_whole else 1
+
+
+def _verify_script(
+    script: str, arguments: tuple[str, ...], store_argument: str | None, sample: str | None, *, as_json: bool
+) -> int:
     from blockcache import verify as engine
 
-    ran = engine.run(script, arguments, store=ctx.obj, sample=sample)
+    ran = engine.run(script, arguments, store=store_argument, sample=sample)
     if as_json:
         tables.print_json(
             {
@@ -206,7 +252,7 @@ def verify(ctx: click.Context, script: str, arguments: tuple[str, ...], sample: 
                 )
     if ran.exit_status and not as_json:
         click.echo(f"{script} ended with {ran.exit_status}", err=True)
-    ctx.exit(ran.exit_status or (1 if any(b.result == "differs" for b in ran.blocks) else 0))
+    return ran.exit_status or (1 if any(b.result == "differs" for b in ran.blocks) else 0)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from blockcache import (
     saving,
     telling,
     unsaved,
+    upkeep,
     wanted,
 )
 from blockcache.analysis import annotated_names
@@ -79,6 +81,7 @@ def save(
         prove=run.upstream_object if run.unusable else None,
         memory=run.memory,
         share=run.shares,
+        accept=functools.partial(upkeep.check_size, run),
     )
     wanted.tell_missed(run, manifest)
     return manifest

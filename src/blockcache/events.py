@@ -64,6 +64,8 @@ class BlockFinished:
         On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
     differing
         What is not as the entry says, in clauses.
+    notes
+        What else is to be said, in clauses: entries that went to make room.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
     lacking
@@ -90,6 +92,7 @@ class BlockFinished:
     problem: str = ""
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     calls: Calls | None = None
     lacking: tuple[str, ...] = ()
     quiet: bool = False

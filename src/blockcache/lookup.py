@@ -115,7 +115,7 @@ def _find(run: Passage) -> None:
             run.namespace.globals,
             run.upstream_object,
             may_write=run.settings.mode == "on",
-            ttl_s=run.options.ttl_s,
+            ttl_s=run.options.ttl_s if run.options.ttl_s is not None else run.settings.ttl,
             memo=run.memo,
             refuse=functools.partial(wanted.why_not, run),
             memory=run.memory,

@@ -48,3 +48,13 @@ def point(store: Store, block_name: str, key: Key) -> None:
     """Lead from a block's name to a key; a shortened folder does not tell the name, so the pointer does."""
     pointer = label_name(block_name, key)
     store.put(pointer, [_encoded(block_name) if "=" in pointer else b""])
+
+
+def pin_name(path: str) -> str:
+    """The store's name of the record that pins the entry whose manifest is ``path``."""
+    return f"pins/{path.removeprefix('entries/').removesuffix('.json')}"
+
+
+def pinned_path(pin: str) -> str:
+    """The manifest that a record of ``pins`` keeps."""
+    return f"entries/{pin.removeprefix('pins/')}.json"

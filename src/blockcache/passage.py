@@ -73,6 +73,8 @@ class Passage:
         What a block inside this one did not give back.
     missed
         There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
+    notes
+        What else is to be said, in clauses.
     produces, staged
         The declared places for output files, if any; on a hit, what will be put into them.
     unusable
@@ -112,6 +114,7 @@ class Passage:
     skip: Skip | None = None
     lacking: dict[str, Unsaved] = field(default_factory=dict)
     missed: bool = False
+    notes: list[str] = field(default_factory=list)
     unusable: bool = False
     asks_only: bool = False
     before: Mapping[str, object] = field(default_factory=dict)

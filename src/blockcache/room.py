@@ -23,15 +23,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from blockcache.catalogue import pinned_path
 from blockcache.errors import StoreError
 from blockcache.eviction import Entry, Going, Limits, choose
 from blockcache.model import FORMAT, SERVED
+from blockcache.naming import pinned_path
 from blockcache.settings import Settings
 from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 
 #: How long a blob that no entry names may belong to a save that is going on, and what a killed one left stays.
 GRACE_S = 3600.0
+#: How long what `blockcache verify` found to be wrong stays for people to look at.
+QUARANTINED_S = 7 * 24 * 3600.0
 #: Times of files are this coarse.
 _TICK_S = 0.05
 #: The share of the disk that a store may fill by default: of what is free on it and what the store has.
@@ -63,6 +65,8 @@ class Stock:
         By key, names of the records that lead to it: pointers from block names, and pins.
     keys
         Keys that have a manifest, readable or not.
+    quarantined
+        What is in the quarantine, and what it takes up.
     other_bytes
         What everything takes up but ``entries`` and ``blobs``.
     """
@@ -74,6 +78,7 @@ class Stock:
     pinned: set[str] = field(default_factory=set)
     leading: dict[str, list[str]] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
     other_bytes: int = 0
 
     @property
@@ -165,12 +170,12 @@ def after_save(store: Store, settings: Settings, path: str) -> Collected | None:
     with store.alone() as alone:
         if not alone:
             return None
+        sweep = _Sweep(store)
         # What is wrong is the estimate, often: to look is quick, and to read every manifest is not.
-        counted = sum(kept.size_bytes for kept in store.survey(""))
-        if counted <= most:
-            store.settle(counted)
+        if sweep.found_bytes <= most:
+            store.settle(sweep.found_bytes)
             return None
-        return _collect(store, limits(store, settings), spared={path})
+        return sweep.collect(limits(store, settings), spared={path})
 
 
 def collect(store: Store, wanted: Limits, *, dry_run: bool = False) -> Collected:
@@ -185,7 +190,7 @@ def collect(store: Store, wanted: Limits, *, dry_run: bool = False) -> Collected
     if not is_measured(store):
         raise StoreError(f"the store {store.url} does not tell what its entries take up. Use `blockcache rm`.")
     if dry_run:
-        stock = take_stock(store)
+        stock = take_stock(store, store.survey(""))
         going, orphans = due(stock, wanted), stock.orphans()
         freed_bytes = sum(g.freed_bytes for g in going) + sum(orphans.values())
         left_bytes = stock.size_bytes - freed_bytes
@@ -193,7 +198,7 @@ def collect(store: Store, wanted: Limits, *, dry_run: bool = False) -> Collected
     with store.alone() as alone:
         if not alone:
             raise StoreError(f"the store {store.url} is being collected by somebody else just now. Try again later.")
-        done = _collect(store, wanted)
+        done = _Sweep(store).collect(wanted)
         tidied = store.tidy(GRACE_S)
     return done._replace(orphan_bytes=done.orphan_bytes + tidied, freed_bytes=done.freed_bytes + tidied)
 
@@ -211,46 +216,50 @@ def due(stock: Stock, wanted: Limits, spared: Collection[str] = ()) -> list[Goin
     )
 
 
-def _collect(store: Measured, wanted: Limits, spared: Collection[str] = ()) -> Collected:
-    began = time.monotonic()
-    before = store.room().filled_bytes or 0
-    stock = take_stock(store)
-    found_bytes = stock.size_bytes
-    sweep = _Sweep(store, stock, began)
-    going = sweep.entries(due(stock, wanted, spared))
-    orphans, orphan_bytes = sweep.blobs()
-    sweep.records()
-    left_bytes = found_bytes - sweep.freed_bytes
-    # What others have put meanwhile may be in what was found, or not.
-    meanwhile = max((store.room().filled_bytes or 0) - before, 0)
-    most = math.inf if wanted.max_bytes is None else _LEFT * wanted.max_bytes
-    store.settle(int(min(left_bytes + meanwhile, most)))
-    return Collected(tuple(going), orphans, orphan_bytes, sweep.freed_bytes, left_bytes)
-
-
 class _Sweep:
     """One collection: everything that goes is looked at immediately before."""
 
-    def __init__(self, store: Measured, stock: Stock, began: float) -> None:
+    def __init__(self, store: Measured) -> None:
         self._store = store
-        self._stock = stock
-        self._began = began
+        self._began = time.monotonic()
+        self._kept = list(store.survey(""))
+        self._stock = Stock()
         self._gone: set[Entry] = set()
-        self.freed_bytes = 0
+        self._freed_bytes = 0
+
+    @property
+    def found_bytes(self) -> int:
+        """What was there."""
+        return sum(kept.size_bytes for kept in self._kept)
+
+    def collect(self, wanted: Limits, spared: Collection[str] = ()) -> Collected:
+        """Take out what the limits say but the ``spared``, and what nobody needs."""
+        before = self._store.room().filled_bytes or 0
+        self._stock = take_stock(self._store, self._kept)
+        going = self._entries(due(self._stock, wanted, spared))
+        orphans, orphan_bytes = self._blobs()
+        self._records()
+        self._quarantine()
+        left_bytes = self.found_bytes - self._freed_bytes
+        # What others have put meanwhile may be in what was found, or not.
+        meanwhile = max((self._store.room().filled_bytes or 0) - before, 0)
+        most = math.inf if wanted.max_bytes is None else _LEFT * wanted.max_bytes
+        self._store.settle(int(min(left_bytes + meanwhile, most)))
+        return Collected(tuple(going), orphans, orphan_bytes, self._freed_bytes, left_bytes)
 
     @property
     def _since_s(self) -> float:
         """Since the collection began: what was put or touched in that time stays."""
         return time.monotonic() - self._began + _TICK_S
 
-    def entries(self, going: Iterable[Going]) -> list[Going]:
+    def _entries(self, going: Iterable[Going]) -> list[Going]:
         """Let entries go; those that did."""
         done = []
         for one in going:
             if self._store.discard(one.entry.path, self._since_s):
                 done.append(one)
                 self._gone.add(one.entry)
-                self.freed_bytes += one.entry.size_bytes
+                self._freed_bytes += one.entry.size_bytes
             elif not self._store.exists(one.entry.path):
                 self._gone.add(one.entry)  # by somebody else; one that is used again stays
         for path in self._stock.torn:
@@ -258,7 +267,7 @@ class _Sweep:
                 self._stock.keys[_key(path)] -= 1
         return done
 
-    def blobs(self) -> tuple[int, int]:
+    def _blobs(self) -> tuple[int, int]:
         """Let blobs go that nobody needs; how many were nobody's before, and what they took up."""
         orphans = [(b, size) for b, size in self._stock.orphans().items() if self._discard(b, GRACE_S)]
         staying = (e.blobs for e in self._stock.entries if e not in self._gone)
@@ -272,7 +281,7 @@ class _Sweep:
 
     def _discard(self, blob: str, idle_s: float) -> bool:
         is_gone = self._store.discard(f"blobs/{blob}", idle_s)
-        self.freed_bytes += self._stock.blobs[blob][0] * is_gone
+        self._freed_bytes += self._stock.blobs[blob][0] * is_gone
         return is_gone
 
     def _named_since(self) -> set[str]:
@@ -283,7 +292,7 @@ class _Sweep:
                 named |= _digests(data)
         return named
 
-    def records(self) -> None:
+    def _records(self) -> None:
         """Let go what leads to keys that have no entry any more."""
         mine = {e.key for e in self._gone}
         for entry in self._gone:
@@ -293,12 +302,17 @@ class _Sweep:
                 for name in names:
                     self._store.discard(name, self._since_s if key in mine else GRACE_S)
 
+    def _quarantine(self) -> None:
+        """Let go what has been in the quarantine for long."""
+        for name, size_bytes in self._stock.quarantined.items():
+            self._freed_bytes += size_bytes * self._store.discard(name, QUARANTINED_S)
+
 
 # -- what is there -------------------------------------------------------------------------
 
 
-def take_stock(store: Measured) -> Stock:
-    """What is in a store: it reads every manifest, and of everything else what it takes up.
+def take_stock(store: Measured, found: Iterable[Kept]) -> Stock:
+    """What is in a store of which ``found`` is a survey: every manifest is read, and nothing else.
 
     Raises
     ------
@@ -306,7 +320,7 @@ def take_stock(store: Measured) -> Stock:
         When the store cannot be read.
     """
     stock, manifests = Stock(), []
-    for kept in store.survey(""):
+    for kept in found:
         family, _, rest = kept.name.partition("/")
         if family == "blobs":
             stock.blobs[rest] = kept.size_bytes, kept.idle_s
@@ -319,6 +333,8 @@ def take_stock(store: Measured) -> Stock:
             elif family == "pins":
                 stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
                 stock.pinned.add(pinned_path(kept.name))
+            elif family == "quarantine":
+                stock.quarantined[kept.name] = kept.size_bytes
     # Afterwards: a blob that was listed has its manifest by now, or is young.
     now = datetime.now(UTC)
     for kept in manifests:

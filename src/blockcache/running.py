@@ -18,6 +18,7 @@ from blockcache import (
     process,
     telling,
     unsaved,
+    upkeep,
 )
 from blockcache.events import Outcome
 from blockcache.model import Hit, Miss
@@ -102,18 +103,20 @@ def end(run: Passage, raised: type[BaseException] | None) -> Outcome:
         cells.was_quick(run.cell, run.started, run.began) or (raised is not None and run.cell.min_s is not None)
     ):
         return "miss"  # not worth saving, nor a word
-    manifest, save_started = None, time.perf_counter()
+    manifest, save_s, save_started = None, None, time.perf_counter()
     if raised is not None:
         run.problem = f"the body raised {raised.__name__}"
     elif recorded is not None and not run.problem:
         try:
             manifest = collecting.save(run, recorded, said, after, ran_s)
+            save_s = time.perf_counter() - save_started
             collecting.name_undeclared(run, recorded.written)
+            upkeep.make_room(run, manifest)
         except Exception as error:
             result = run.result
             telling.trouble(run, error)
             run.result = result  # why it missed is still true
-    telling.finish(run, "miss", manifest=manifest, save_s=time.perf_counter() - save_started)
+    telling.finish(run, "miss", manifest=manifest, save_s=save_s)
     return "miss"
 
 

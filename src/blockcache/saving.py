@@ -14,6 +14,7 @@ from blockcache.codec import Encoded, decode, encode
 from blockcache.codec.pack import lay_out
 from blockcache.errors import CodecError
 from blockcache.fingerprint.modules import is_library
+from blockcache.fingerprint.registry import digest
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.memory import Asked, Memory
@@ -76,12 +77,14 @@ def save(
     memory: Memory | None = None,
     share: bool = False,
     made: outputs.Made | None = None,
+    accept: Callable[[int], object] | None = None,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
     A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
     :func:`blockcache.loading.lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved
-    as the way to them, but for ``contents``. ``made`` has the declared output files.
+    as the way to them, but for ``contents``. ``made`` has the declared output files. ``accept`` is called
+    with the bytes of all blobs before any is written, and may raise.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of the lookup.
@@ -119,20 +122,21 @@ def save(
         results = _without(results, error.refused)
         encoded = encode_now({**results.values, **results.kept})
     layout = lay_out(encoded)
+    files = made.rows if made is not None else ()
+    if accept is not None:
+        accept(layout.pack_size + sum(b.nbytes for b in layout.large) + sum(f.size_bytes for f in files))
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
         pack_digest.update(part)
-    blobs = [_put(store, pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
-    for buffer in layout.large:
-        blobs.append(_put(store, xxhash.xxh3_128_hexdigest(buffer), [buffer], buffer.nbytes))
-    if made is not None:
-        outputs.put(store, made)
+    pieces = [_Piece(pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
+    pieces += [_Piece(digest(b).hex(), [b], b.nbytes) for b in layout.large]
+    _put(store, pieces, made)
     manifest = Manifest(
         name=block_name,
         key=built.key,
         outputs=tuple(Output(n, type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
         deleted=results.deleted,
-        blobs=tuple(blobs),
+        blobs=tuple(Blob(piece.digest, piece.size_bytes) for piece in pieces),
         provenance=provenance,
         imports=results.imports,
         discovered=redacted(results.discovered, patterns),
@@ -141,12 +145,14 @@ def save(
         generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
-        files=made.rows if made is not None else (),
+        files=files,
         unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
         texts=_put_texts(store, texts),
     )
     point(store, block_name, built.key)
     store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
+    if not all(store.exists(f"blobs/{blob.digest}") for blob in manifest.all_blobs):
+        _put(store, pieces, made)  # one that was found has gone with an entry that was collected meanwhile
     met(store, block_name, manifest)
     if memory is not None:
         memory.forget(store.url, built.key.digest)
@@ -186,12 +192,23 @@ def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
         return ""
     data = json.dumps(texts, indent=1, sort_keys=True).encode()
     digest = xxhash.xxh3_128_hexdigest(data)
-    return _put(store, digest, [data], len(data)).digest
+    store.put(f"blobs/{digest}", [data])
+    return digest
 
 
-def _put(store: Store, digest: str, parts: list[Buffer], size_bytes: int) -> Blob:
-    store.put(f"blobs/{digest}", parts)
-    return Blob(digest, size_bytes)
+class _Piece(NamedTuple):
+    """A blob to be put."""
+
+    digest: str
+    parts: list[Buffer]
+    size_bytes: int
+
+
+def _put(store: Store, pieces: Iterable[_Piece], made: outputs.Made | None) -> None:
+    for piece in pieces:
+        store.put(f"blobs/{piece.digest}", piece.parts)
+    if made is not None:
+        outputs.put(store, made)
 
 
 def type_name(value: object) -> str:

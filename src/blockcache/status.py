@@ -461,7 +461,7 @@ class _Judge:
 
     def _age(self, found: _Comparison) -> None:
         given = argument(self.found.call, "ttl")
-        ttl = literal(given)
+        ttl = literal(given) if given is not None else self.settings.ttl
         if isinstance(ttl, (str, int, float)):
             made = datetime.fromisoformat(found.manifest.provenance.made_at)
             try:

@@ -81,6 +81,7 @@ def finish(
         else (),
         differing=differing,
         lacking=lacking,
+        notes=tuple(run.notes),
         # A worker that runs the main module again hits what its parent has: one line about that is enough.
         quiet=run.settings.quiet
         or (outcome == "hit" and run.namespace.globals.get("__name__") == _WORKER_MAIN)

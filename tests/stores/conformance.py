@@ -116,6 +116,25 @@ class StoreConformance:
         assert trouble == [] and [len(numbers) for numbers in won] == [1] * 20
         assert [store.get(f"leases/{i}")[0] for i in range(20)] == [numbers[0] for numbers in won]
 
+    @pytest.mark.parametrize("size", [0, 10, 20_000_000])
+    def test_parts_are_the_bytes_and_may_be_put(self, store, size):
+        """Piece by piece, so that what is larger than the memory can be read."""
+        assert store.parts("blobs/x1") is None
+        store.put("blobs/x1", [bytes(size - size // 2), b"\x01" * (size // 2)])
+        store.put("entries/x1/e.json", store.parts("blobs/x1"))
+        assert store.get("entries/x1/e.json") == store.get("blobs/x1")
+        left = store.parts("blobs/x1")
+        next(left, None)
+        del left  # not drawn to the end
+
+    def test_moving_keeps_the_bytes_and_forgets_the_name(self, store):
+        assert store.move("blobs/x1", "quarantine/blobs/x1") is False
+        for data in (b"one", b"two"):
+            store.put("blobs/x1", [data])
+            assert store.move("blobs/x1", "quarantine/blobs/x1") is True
+            assert store.get("blobs/x1") is None and store.get("quarantine/blobs/x1") == data
+            assert list(store.list("")) == ["quarantine/blobs/x1"]
+
     def test_putting_a_blob_again_is_fine(self, store):
         store.put("blobs/x1", [b"same"])
         store.put("blobs/x1", [b"same"])

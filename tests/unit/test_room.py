@@ -141,8 +141,8 @@ def during(monkeypatch, action):
     """Run ``action`` when a collection knows what is there, and has taken out nothing yet."""
     take_stock = room.take_stock
 
-    def taken(store):
-        stock = take_stock(store)
+    def taken(*arguments):
+        stock = take_stock(*arguments)
         action()
         return stock
 
@@ -236,7 +236,7 @@ def test_a_store_full_of_pins_is_not_collected_at_each_save(store, monkeypatch):
         catalogue.pin(store, put(store, "a", number, {f"{number:032x}": 2000 * KB}))
     calls = []
     take_stock = room.take_stock
-    monkeypatch.setattr(room, "take_stock", lambda store: calls.append(1) or take_stock(store))
+    monkeypatch.setattr(room, "take_stock", lambda *arguments: calls.append(1) or take_stock(*arguments))
     chosen = Settings(max_size=10_000 * KB)
     for number in range(20):
         path = put(store, "b", number, {f"{number + 100:032x}": 3 * KB})

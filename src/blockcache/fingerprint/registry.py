@@ -18,6 +18,7 @@ from typing import Any
 
 import xxhash
 
+from blockcache import untouched
 from blockcache.model import Input
 
 #: Returns the value's content as plain values, arrays and other things with a fingerprint.
@@ -69,8 +70,9 @@ class As:
 
 
 def digest(buffer: Any) -> bytes:
-    """XXH3-128 of the bytes of ``buffer``, 16 bytes."""
-    return xxhash.xxh3_128_digest(buffer)
+    """XXH3-128 of the bytes of ``buffer``, 16 bytes; they are not read where it is known."""
+    known = untouched.digest(buffer)
+    return known if known is not None else xxhash.xxh3_128_digest(buffer)
 
 
 def rule_for(kind: type) -> Rule | None:

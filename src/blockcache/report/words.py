@@ -231,7 +231,7 @@ def _hit_facts(event: BlockFinished) -> list[str]:
         facts.append(f"made {age(event.made_at)}")
     if event.lacking:
         facts.append(f"not restored: {one_line(', '.join(event.lacking), NOTE_WIDTH)}")
-    return facts + _trouble(event, "trouble")
+    return facts + _notes(event) + _trouble(event, "trouble")
 
 
 def _miss_facts(event: BlockFinished) -> list[str]:
@@ -247,7 +247,7 @@ def _miss_facts(event: BlockFinished) -> list[str]:
         facts.append(f"not tracked: {one_line(', '.join(event.untracked), 2 * NOTE_WIDTH)}")
     if not event.saved and not event.problem:
         facts.append("not saved")
-    return facts + _trouble(event, "trouble" if event.saved else "not saved")
+    return facts + _notes(event) + _trouble(event, "trouble" if event.saved else "not saved")
 
 
 def _compared_facts(event: BlockFinished) -> list[str]:
@@ -256,6 +256,10 @@ def _compared_facts(event: BlockFinished) -> list[str]:
     if event.made_at:
         facts.append(f"entry made {age(event.made_at)}")
     return facts + ([] if event.differing else _trouble(event, "trouble"))
+
+
+def _notes(event: BlockFinished) -> list[str]:
+    return [one_line(note, 2 * NOTE_WIDTH) for note in event.notes]
 
 
 def _trouble(event: BlockFinished, word: str) -> list[str]:

@@ -1,17 +1,10 @@
 """Stores keep bytes under names and know nothing else.
 
-<<<<<<< HEAD
-Names are relative paths of two or more parts separated by ``/``. Four families are in use
-(see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``,
-``names/<quoted block name>/<key digest>`` and ``pins/<key digest>/<entry id>``. A part is any text
-without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever
-makes the name to quote.
-=======
-Names are relative paths of two or more parts separated by ``/``. Three families are in use
-(see FORMAT.md): ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``
-``names/<quoted block name>/<key digest>`` and ``leases/<key digest>``. A part is any text without ``/`` and NUL that is
-not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes the name to quote.
->>>>>>> main
+Names are relative paths of two or more parts separated by ``/``. These families are in use (see FORMAT.md):
+``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``, ``names/<quoted block name>/<key digest>``,
+``pins/<key digest>/<entry id>``, ``leases/<key digest>``, and ``quarantine/`` before a name of another one. A part is
+any text without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes
+the name to quote.
 
 A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
 Names of the other families may be put again, and the last ``put`` counts.
@@ -21,7 +14,7 @@ Names of the other families may be put again, and the last ``put`` counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
@@ -66,6 +59,13 @@ class Store(Protocol):
         """
         ...
 
+    def parts(self, name: str) -> Iterator[Buffer] | None:
+        """The bytes under ``name`` piece by piece, each good until the next one is drawn; None when there are none.
+
+        Nothing is mapped: what cannot be read is a :class:`blockcache.errors.StoreError` while drawing.
+        """
+        ...
+
     def export(self, name: str, fd: int) -> bool:
         """Write the bytes under ``name`` into the open file ``fd``; False when there are none.
 
@@ -87,6 +87,10 @@ class Store(Protocol):
 
     def delete(self, name: str) -> bool:
         """Forget ``name``; True when there was something. Memory handed out by ``get`` stays valid."""
+        ...
+
+    def move(self, name: str, to: str) -> bool:
+        """Keep the bytes under ``name`` under ``to`` instead, whatever was there; False when there are none."""
         ...
 
     def sealed(self, name: str) -> bool:
@@ -146,6 +150,13 @@ class Measured(Store, Protocol):
 
     def survey(self, prefix: str) -> Iterator[Kept]:
         """What :meth:`Store.list` lists, with size and age."""
+        ...
+
+    def newest(self, prefix: str, count: int) -> Sequence[str]:
+        """At most ``count`` names right in the folder ``prefix``, the last put or touched first.
+
+        Of a folder with very many it looks at some: the cost has a bound.
+        """
         ...
 
     def touch(self, name: str) -> None:

@@ -22,11 +22,12 @@ import functools
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import xxhash
 
+from blockcache import untouched
 from blockcache.errors import StoreError
 from blockcache.stores import Buffer, Kept, Room, measure, mounts
 from blockcache.stores.mapping import map_private, read
@@ -41,6 +42,8 @@ _SHARDED = ("blobs", "entries")
 _REFUSED_PARTS = frozenset(("", ".", ".."))
 
 _STALE_S = 24 * 3600
+#: Digests of small pieces take longer.
+_PIECE_BYTES = 8 << 20
 #: A file system without hard links, or one that gives them up to a few.
 _CANNOT_LINK = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
@@ -130,9 +133,12 @@ class LocalStore:
             if size < _MAP_BYTES or self._is_shared():
                 return read(fd, size)
             try:
-                return memoryview(map_private(fd, size))
+                memory = map_private(fd, size)
             except (OSError, ValueError):  # no maps here, or too many, or truncated meanwhile
                 return read(fd, size)
+            if size >= untouched.WORTH_BYTES and name.startswith("blobs/"):
+                untouched.watch(memory, path, name.removeprefix("blobs/"), _is_sealed)
+            return memoryview(memory)
         except OSError as error:
             raise _failure("read", path, error) from error
         finally:
@@ -181,6 +187,26 @@ class LocalStore:
             return self._write_new(path, parts, 0o444 if is_blob else 0o666, _boot_mark() if is_blob else None)
         except OSError as error:
             raise _failure("write", path, error) from error
+
+    def parts(self, name: str) -> Iterator[Buffer] | None:
+        """The bytes under ``name`` piece by piece, read and not mapped; None when there are none.
+
+        Raises
+        ------
+        StoreError
+            When there is a file that cannot be read, then or while drawing.
+        """
+        path = self._path(name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _failure("read", path, error) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            return None
+        return _pieces(fd, path)
 
     def export(self, name: str, fd: int) -> bool:
         """Copy the bytes under ``name`` into an open file; the system's own copy shares blocks where it can.
@@ -262,6 +288,25 @@ class LocalStore:
             folder = os.path.dirname(folder)
         return True
 
+    def move(self, name: str, to: str) -> bool:
+        """Keep the bytes under ``name`` under ``to`` instead; False when there are none.
+
+        Raises
+        ------
+        StoreError
+            When the file cannot be moved.
+        """
+        path, new = self._path(name), self._path(to)
+        if not self.exists(name):
+            return False
+        try:
+            retry(os.path.dirname(new), lambda: os.rename(path, new))
+        except FileNotFoundError:  # it went away this very moment
+            return False
+        except OSError as error:
+            raise _failure("move", path, error) from error
+        return True
+
     def sealed(self, name: str) -> bool:
         """Whether the blob ``name`` is untouched since ``put`` in this boot, or since ``seal``; see the class.
 
@@ -318,6 +363,20 @@ class LocalStore:
                 yield from measure.survey(folder, family, self._ledger.now_s, spread=family in _SHARDED)
             except OSError as error:
                 raise _failure("list", folder, error) from error
+
+    def newest(self, prefix: str, count: int) -> Sequence[str]:
+        """At most ``count`` names right in a folder, the last put or touched first; of very many, some are looked at.
+
+        Raises
+        ------
+        StoreError
+            When the folder cannot be read.
+        """
+        folder = self._path(prefix, folder=True)
+        try:
+            return [f"{prefix}/{name}" for name in measure.newest(folder, count)]
+        except OSError as error:
+            raise _failure("list", folder, error) from error
 
     def touch(self, name: str) -> None:
         """Note that ``name`` was used, at most once an hour."""
@@ -467,6 +526,16 @@ class LocalStore:
             with contextlib.suppress(OSError):  # what is left is swept later
                 os.unlink(temporary)
             raise
+
+
+def _pieces(fd: int, path: str) -> Iterator[Buffer]:
+    try:
+        while piece := os.read(fd, _PIECE_BYTES):
+            yield piece
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    finally:
+        os.close(fd)
 
 
 # -- seals -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,34 @@ def _validity(chunks: list[Any]) -> bytes | None:
     return _digest_all(c.is_valid().cast(pa.uint8()).to_numpy() for c in chunks)
 
 
-def _digest_all(parts: Any) -> bytes:
-    hasher = xxhash.xxh3_128()
+class _Digest:
+    """Digest of arrays one after the other; of one alone it may be known without reading it."""
+
+    def __init__(self) -> None:
+        self._first: Any = b""
+        self._hasher: Any = None
+
+    def update(self, array: Any) -> None:
+        raw = np.ascontiguousarray(array).view(np.uint8)
+        if not len(raw):
+            return
+        if self._hasher is None and not len(self._first):
+            self._first = raw
+            return
+        if self._hasher is None:
+            self._hasher = xxhash.xxh3_128(self._first)
+        self._hasher.update(raw)
+
+    def digest(self) -> bytes:
+        found: bytes = self._hasher.digest() if self._hasher is not None else digest(self._first)
+        return found
+
+
+def _digest_all(parts: Iterable[Any]) -> bytes:
+    whole = _Digest()
     for part in parts:
-        if len(part):
-            hasher.update(np.ascontiguousarray(part).view(np.uint8) if isinstance(part, np.ndarray) else part)
-    return hasher.digest()
+        whole.update(part)
+    return whole.digest()
 
 
 def _is_text(kind: Any) -> bool:
@@ -80,7 +103,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _text(kind: Any, chunks: list[Any]) -> tuple[bytes, bytes]:
-    lengths, data = xxhash.xxh3_128(), xxhash.xxh3_128()
+    lengths, data = _Digest(), _Digest()
     large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
     for chunk in chunks:
         if chunk.null_count:
@@ -88,7 +111,7 @@ def _text(kind: Any, chunks: list[Any]) -> tuple[bytes, bytes]:
         _, offsets_buffer, data_buffer = chunk.buffers()
         width = np.int64 if large else np.int32
         offsets: Any = np.frombuffer(offsets_buffer, width)[chunk.offset : chunk.offset + len(chunk) + 1]
-        lengths.update(np.diff(offsets).view(np.uint8))
+        lengths.update(np.diff(offsets))
         if data_buffer is not None:
             data.update(memoryview(data_buffer)[int(offsets[0]) : int(offsets[-1])])
     return lengths.digest(), data.digest()
@@ -102,7 +125,7 @@ def _is_fixed(kind: Any) -> bool:
 
 
 def _fixed(kind: Any, chunks: list[Any]) -> bytes:
-    hasher, width = xxhash.xxh3_128(), kind.bit_width // 8
+    whole, width = _Digest(), kind.bit_width // 8
     for chunk in chunks:
         if width == 0:
             continue
@@ -112,8 +135,8 @@ def _fixed(kind: Any, chunks: list[Any]) -> bytes:
             raw = raw.reshape(-1, width).copy()
             raw[~chunk.is_valid().to_numpy(zero_copy_only=False)] = 0
             raw = raw.reshape(-1)
-        hasher.update(raw)
-    return hasher.digest()
+        whole.update(raw)
+    return whole.digest()
 
 
 def _dataset(value: Any) -> object:
