@@ -74,6 +74,11 @@ class Ran:
     said: str
     """Standard error, with what blockcache said."""
 
+    def text(self, what: tuple[str, str]) -> str | None:
+        """One part as it is compared: where an object lies is another place in each process, but for chance."""
+        found = self.found.get(what)
+        return ADDRESS.sub(" at 0x", found) if found is not None and what[0] in ("stdout", "stderr") else found
+
     @property
     def error(self) -> str:
         """The exception that the program ended with."""
@@ -154,8 +159,6 @@ class Scene:
         return self._ran(json.loads(answer.read_text()), status, texts, events)
 
     def _ran(self, left: dict[str, Any], status: int, texts: list[str], events: list[dict[str, Any]]) -> Ran:
-        # Where an object lies is another place in every process, though two plain runs may agree by chance.
-        texts = [ADDRESS.sub(" at 0x", text) for text in texts]
         found = {("status", ""): str(status), ("stdout", ""): texts[0], ("stderr", ""): OWN.sub("", texts[1])}
         shown: dict[tuple[str, str], str | bytes] = dict(found)
         for name, (digest, packed) in left["names"].items():
@@ -184,7 +187,7 @@ class Mask:
     def of(cls, one: Ran, two: Ran) -> Mask:
         mask = cls()
         for what in one.found.keys() | two.found.keys():
-            a, b = one.found.get(what), two.found.get(what)
+            a, b = one.text(what), two.text(what)
             if a == b:
                 continue
             if what[0] in ("stdout", "stderr") and a is not None and b is not None:
@@ -232,7 +235,7 @@ def differences(plain: Ran, cached: Ran, mask: Mask) -> list[Difference]:
     """What a cached run left otherwise than the plain one, the most telling first."""
     found = []
     for what in sorted(plain.found.keys() | cached.found.keys(), key=lambda w: (PARTS.index(w[0]), w[1])):
-        a, b = plain.found.get(what), cached.found.get(what)
+        a, b = plain.text(what), cached.text(what)
         if a == b or mask.hides(what):
             continue
         if a is not None and b is not None and mask.apply(what, a) == mask.apply(what, b):
