@@ -113,6 +113,10 @@ class _Names(Namespace):
         """Bind names."""
         self.values.update(values)
 
+    def names(self) -> set[str]:
+        """All of them."""
+        return set(self.values)
+
     def in_order(self, names: Iterable[str]) -> list[str]:
         """The names by the alphabet."""
         return sorted(names)

@@ -46,7 +46,7 @@ def _build(run: Passage) -> None:
     in_module = run.namespace.is_module
     own = run.bound_before()
     bound = run.namespace.get_many(names)
-    bound |= run.namespace.get_many(key.spoken_names(run.block, bound))
+    bound |= run.namespace.get_many(key.spoken_names(run.block, bound, run.namespace.names))
     # The body does not read them and an earlier run of this block bound them: as good as unbound,
     # or running a notebook's cell twice would miss. So is what the notebook itself keeps bound (`_`, `Out`).
     run.set_aside = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from blockcache import (
     beside,
@@ -25,6 +25,7 @@ from blockcache import (
     settings,
 )
 from blockcache.analysis import Block
+from blockcache.codec import running
 from blockcache.errors import CacheError
 from blockcache.events import BlockFinished
 from blockcache.frames import Entry, Namespace, Skip
@@ -187,9 +188,11 @@ class Passage:
         """Whether ``exclude=`` has a name, as it runs."""
         return self.block.written.get(name, name) in self.options.excluded
 
-    def upstream_object(self, way: changes.Address) -> object:
-        """The live upstream object that a way leads to."""
+    def upstream_object(self, way: tuple[Any, ...]) -> object:
+        """The live upstream object that a way leads to, or the program's own code that does what some does."""
         assert self.built is not None and self.upstream is not None
+        if way[0] == "code":
+            return running(way[1], self.codes())
         return changes.find(way, self.upstream, self.built)
 
     def bound_by_body(self, name: str, namespace: Mapping[str, object]) -> bool:
@@ -205,7 +208,7 @@ class Passage:
         return Paths(self.frame, functools.partial(entering.located, self.frame, self.cell))
 
     def codes(self) -> list[CodeType]:
-        """Code whose calls and constants may name files: the block's own, and that of the functions that it reaches."""
+        """The program's code that counts: the block's own, and that of the functions that it reaches."""
         assert self.built is not None
         reached = (getattr(found, "__code__", None) for found in self.built.objects.values())
         return [self.frame.f_code, *(code for code in reached if isinstance(code, CodeType))]

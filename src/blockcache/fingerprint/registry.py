@@ -41,6 +41,7 @@ LIBRARIES = {
     "scipy": "blockcache.types.scipy_",
     "sympy": "blockcache.types.sympy_",
     "torch": "blockcache.types.torch_",
+    "uncertainties": "blockcache.types.uncertainties_",
 }
 
 
