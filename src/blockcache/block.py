@@ -13,7 +13,7 @@ from functools import partial
 from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
-from blockcache import entering, flight, lookup, passage, report, restoring, running, settings, statistics, turns
+from blockcache import entering, flight, lookup, report, restoring, running, settings, statistics, turns
 from blockcache import inputs as declared
 from blockcache import outputs as produced
 from blockcache.cells import Cell

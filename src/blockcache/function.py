@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import CodeType, EllipsisType, FrameType, MethodType
 from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
-from blockcache import flight, hosts, lookup, nearest, passage, report, restoring, running, settings, turns
+from blockcache import flight, hosts, lookup, nearest, report, restoring, running, settings, turns
 from blockcache.block import Pin, checked_options, to_be_verified
 from blockcache.call import FUNCTION, RESULT, Call, Site, Tally, block_of, is_call
 from blockcache.errors import BlockError, CacheError, FrozenMissError, SettingError
