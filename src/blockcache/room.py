@@ -35,7 +35,7 @@ from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 GRACE_S = 3600.0
 #: How long other families stay: what `blockcache verify` found wrong, for people to look at; leases, which a living
 #: owner renews all the time.
-_STAY_S = {"quarantine": 7 * 24 * 3600.0, "leases": 24 * 3600.0}
+STAY_S = {"quarantine": 7 * 24 * 3600.0, "leases": 24 * 3600.0}
 #: Times of files are this coarse.
 _TICK_S = 0.05
 
@@ -309,8 +309,8 @@ def take_stock(store: Measured, found: Iterable[Kept]) -> Stock:
             elif family == "pins":
                 stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
                 stock.pinned.add(pinned_path(kept.name))
-            elif family in _STAY_S:
-                stock.passing[kept.name] = _STAY_S[family], kept.size_bytes
+            elif family in STAY_S:
+                stock.passing[kept.name] = STAY_S[family], kept.size_bytes
     # Afterwards: a blob that was listed has its manifest by now, or is young.
     now = datetime.now(UTC)
     for kept in manifests:

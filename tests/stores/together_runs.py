@@ -74,7 +74,7 @@ def main() -> None:
         child = os.fork()
         if not child:
             os.close(hear)
-            passage._stores.clear()
+            opened._stores.clear()
             os.write(tell, json.dumps(busy(program.work, threads, rounds, random.Random(number))).encode()[:60_000])
             os._exit(0)
         os.close(tell)
