@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from blockcache import catalogue, configure, passage
+from blockcache import catalogue, configure
+from blockcache.stores import opened
 from blockcache.errors import FrozenMissError
 from blockcache.stores import local, measure
 

@@ -11,7 +11,8 @@ import traceback
 import types
 from pathlib import Path
 
-from blockcache import configure, passage
+from blockcache import configure
+from blockcache.stores import opened
 
 SEEDS = 10
 PROGRAM = """\
