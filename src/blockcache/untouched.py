@@ -135,6 +135,22 @@ def part_of(buffer: Any) -> Part | None:
     return None
 
 
+def whole_of(buffer: Any) -> tuple[memoryview, int] | None:
+    """The memory of the blob that ``buffer`` is a part of, and where in it that begins.
+
+    None where all of that memory is not known to be the blob's, or ``buffer`` is all of it.
+    """
+    part = part_of(buffer)
+    if part is None or part.is_whole:
+        return None
+    start, size = _extent(buffer)
+    blob = _around(start, size)
+    owner = blob.hold() if blob is not None else None
+    if owner is None or digest(owner) != bytes.fromhex(part.digest):
+        return None
+    return memoryview(owner).cast("B"), part.start
+
+
 def _around(start: int, size: int) -> _Map | None:
     """The map that holds these addresses."""
     with _lock:

@@ -11,10 +11,16 @@ import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from blockcache import untouched
+
 Buffer = bytes | bytearray | memoryview
 
 #: Buffers below this stay inside the pickle stream, unless a reducer wants them outside.
 IN_BAND_BYTES = 4096
+
+
+#: A region is saved as a part of a known blob that is up to this many times its size.
+_MOST_AROUND = 4
 
 
 class Slice(NamedTuple):
@@ -101,7 +107,19 @@ class Collector:
             group.append(i)
         if group:
             _close(raws, group, end, regions, slices)
-        return regions, [slices[i] for i in range(len(raws))]
+        moved = {i: found for i, region in enumerate(regions) if (found := _blob_around(region)) is not None}
+        regions = [moved[i][0] if i in moved else region for i, region in enumerate(regions)]
+        places = (slices[i] for i in range(len(raws)))
+        return regions, [p._replace(start=p.start + moved[p.region][1]) if p.region in moved else p for p in places]
+
+
+def _blob_around(region: memoryview) -> tuple[memoryview, int] | None:
+    """The blob that a region is a good part of, and where in it: it is in the store already, and need not be twice."""
+    if region.nbytes < untouched.WORTH_BYTES:
+        return None
+    found = untouched.whole_of(region)
+    # A small part would keep all of the blob in the store.
+    return found if found is not None and found[0].nbytes <= _MOST_AROUND * region.nbytes else None
 
 
 def _close(raws: list[_Raw], group: list[int], end: int, regions: list[memoryview], slices: dict[int, Slice]) -> None:
