@@ -330,8 +330,8 @@ def configure(**settings: Unpack[Choices]) -> None:
         functions that this process may hold (``"256 MB"``). ``wait``: how long at most to wait for another run of the
         same block (``"10min"``), ``"off"``, or ``"on"``: as long as it goes on. ``max_size``: bytes that the store may
         hold (``"20 GB"``, ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may
-        be (``"30d"``). ``pickle``: ``"never"`` saves and loads typed forms only. ``redact``: regular expressions of what
-        is not written to the store.
+        be (``"30d"``). ``pickle``: ``"never"`` saves and loads typed forms only. ``redact``: regular expressions of
+        what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises
