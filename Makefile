@@ -65,6 +65,7 @@ types: $(DEV)
 	$(BIN)/mypy
 
 bench: $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
 
 # 500 telling and 500 cosmetic edits of public example scripts, which pip fetches; about half an hour.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 Mode = Literal["on", "off", "refresh", "readonly", "frozen", "verify"]
+Pickle = Literal["allowed", "never"]
 
 #: The folder of the default store.
 STORE_FOLDER = ".blockcache"
@@ -74,6 +75,8 @@ class Settings:
         Seconds after which no entry is served, and none stays in the store; None for no such time.
     save_always
         Results that take longer to load than to make are kept too.
+    pickle
+        ``allowed``, or ``never``: only values that have a typed form are saved and loaded, and nothing is unpickled.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -96,6 +99,7 @@ class Settings:
     keep: int | None = None
     ttl: float | None = None
     save_always: bool = False
+    pickle: Pickle = "allowed"
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -117,6 +121,7 @@ class Choices(TypedDict, total=False):
     keep: int | str | None
     ttl: float | str | timedelta | None
     save_always: bool | None
+    pickle: Pickle | None
     redact: Sequence[str] | None
 
 
@@ -124,6 +129,12 @@ def _as_mode(value: object) -> Mode:
     if isinstance(value, str) and value in get_args(Mode):
         return cast(Mode, value)
     raise ValueError(f"one of {', '.join(get_args(Mode))}")
+
+
+def _as_pickle(value: object) -> Pickle:
+    if isinstance(value, str) and value in get_args(Pickle):
+        return cast(Pickle, value)
+    raise ValueError(f"one of {', '.join(get_args(Pickle))}")
 
 
 def _as_flag(value: object) -> bool:
@@ -268,6 +279,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "keep": _as_count,
     "ttl": seconds_of,
     "save_always": _as_flag,
+    "pickle": _as_pickle,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -306,6 +318,8 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
         ``save_always``: results that take longer to load than to make are kept too. ``redact``: regular expressions of
         what is not written to the store.
+        ``pickle``: ``"never"`` saves and
+        loads typed forms only. ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises

@@ -39,6 +39,18 @@ class MeasuredConformance:
         for number, name in enumerate(NAMES):
             assert found[name].size_bytes >= 10_000 * number and 0 <= found[name].idle_s < 60
 
+    def test_the_newest_names_are_those_put_last(self, store):
+        """The last put comes first, however often it was put before; never more than asked for, none of a folder below."""
+        assert store.newest("names/n", 3) == []
+        for name in ("a", "b", "c", "d", "a"):
+            store.put(f"names/n/{name}", [b"1"])
+            time.sleep(0.02)
+        store.put("names/n/below/e", [b"1"])
+        assert store.newest("names/n", 3) == ["names/n/a", "names/n/d", "names/n/c"]
+        assert store.newest("names/n", 9) == ["names/n/a", "names/n/d", "names/n/c", "names/n/b"]
+        store.put(f"entries/{D1}/e.json", [b"1"])
+        assert store.newest(f"entries/{D1}", 1) == [f"entries/{D1}/e.json"]
+
     @pytest.mark.parametrize("name", NAMES)
     def test_what_was_put_a_moment_ago_is_not_discarded(self, store, name):
         """Age is since the last put; what is gone, or was never there, is not discarded twice."""

@@ -169,3 +169,41 @@ def test_a_foreign_folder_among_the_names_is_no_error(store):
     for folder in ("%FF", "x=y"):
         store.put(f"names/{folder}/{digest}", [b"\xff"])
     assert catalogue.read(store).names == ("first",)
+
+
+class Counted(LocalStore):
+    """A store that counts what is read, and cannot be listed."""
+
+    reads = 0
+
+    def get(self, name):
+        self.reads += 1
+        return super().get(name)
+
+    def list(self, prefix):
+        raise AssertionError(f"lists all of {prefix}")
+
+
+@pytest.mark.parametrize("count", [3, 700])
+def test_the_nearest_entry_is_found_with_few_reads(store, monkeypatch, count):
+    """However many entries a name has, and however many variants a key: a miss reads a few manifests and lists nothing."""
+    for value in range(count):
+        path = _save(store, "many", value, {B1: 10})
+        if not value % 100:
+            for variant in range(count // 10):
+                store.put(path.replace("/a.json", f"/b-{variant}.json"), [store.get(path)])
+    monkeypatch.setattr(nearest, "_recent", {})
+    counted = Counted(store.url)
+    key = Key.of([Input("code", "", "0" * 32), Input("value", "x", "f" * 32, "9")])
+    result = nearest.miss(counted, "many", key)
+    assert [d.name for d in result.differences] == ["x"] and result.nearest is not None
+    assert counted.reads <= 8
+
+
+def test_a_miss_is_compared_with_the_last_entries(store, monkeypatch):
+    """Not with whichever the system names first: the entries that were saved last tell what was changed since."""
+    for value in range(30):
+        _save(store, "many", value, {B1: 10}, made_at=f"2026-01-{value + 1:02}T00:00:00+00:00")
+    monkeypatch.setattr(nearest, "_recent", {})
+    key = Key.of([Input("code", "", "0" * 32), Input("value", "x", "f" * 32, "9")])
+    assert nearest.miss(Counted(store.url), "many", key).nearest.outputs[0].summary == "29"

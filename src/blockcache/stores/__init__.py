@@ -14,7 +14,7 @@ Names of the other families may be put again, and the last ``put`` counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
@@ -150,6 +150,13 @@ class Measured(Store, Protocol):
 
     def survey(self, prefix: str) -> Iterator[Kept]:
         """What :meth:`Store.list` lists, with size and age."""
+        ...
+
+    def newest(self, prefix: str, count: int) -> Sequence[str]:
+        """At most ``count`` names right in the folder ``prefix``, the last put or touched first.
+
+        Of a folder with very many it looks at some: the cost has a bound.
+        """
         ...
 
     def touch(self, name: str) -> None:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import heapq
+import itertools
 import os
 import stat
 import time
@@ -28,6 +30,8 @@ UNIT_BYTES = 64 << 10
 _BLOCK_BYTES = 4 << 10
 #: A use within this time after another one is not noted.
 _TOUCH_S = 3600
+#: Of how many files in one folder the newest are chosen.
+_MOST_DATED = 500
 #: A living writer holds a lock, but for the moment before its file gets its name.
 _DEAD_S = 60
 
@@ -169,6 +173,26 @@ def survey(folder: str, prefix: str, now_s: float, *, spread: bool = False) -> I
             continue
         dated = status.st_ctime if is_blob else status.st_mtime
         yield Kept(name, taken(status.st_size), max(now_s - dated, 0.0))
+
+
+def newest(folder: str, count: int) -> list[str]:
+    """The records right in a folder that were written last, of the first few hundred that the system names.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be read.
+    """
+    dated = []
+    try:
+        with os.scandir(folder) as found:
+            for entry in itertools.islice(found, _MOST_DATED):
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    if entry.is_file(follow_symlinks=False):
+                        dated.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [name for _, name in heapq.nlargest(count, dated)]
 
 
 def sweep(folder: str, now_s: float, idle_s: float) -> int:
