@@ -316,9 +316,7 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
         functions that this process may hold (``"256 MB"``). ``max_size``: bytes that the store may hold (``"20 GB"``,
         ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
-        ``save_always``: results that take longer to load than to make are kept too. ``redact``: regular expressions of
-        what is not written to the store.
-        ``pickle``: ``"never"`` saves and
+        ``save_always``: results that take longer to load than to make are kept too. ``pickle``: ``"never"`` saves and
         loads typed forms only. ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
