@@ -96,6 +96,15 @@ _starts: list[int] = []
 _lock = threading.RLock()
 
 
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)  # another thread may have held it
+
+
 def watch(owner: mmap.mmap, path: str, digest: str, stands: Callable[[os.stat_result], bool]) -> None:
     """Know from now on that ``owner`` is a private map of all of the blob ``digest``, the file ``path``.
 
@@ -103,7 +112,10 @@ def watch(owner: mmap.mmap, path: str, digest: str, stands: Callable[[os.stat_re
     """
     if not sys.platform.startswith("linux"):
         return
-    start, size = _extent(owner)
+    try:
+        start, size = _extent(owner)
+    except ImportError:  # a Python without ctypes
+        return
 
     def forget(hold: weakref.ref[Any]) -> None:
         with _lock:
@@ -130,7 +142,7 @@ def part_of(buffer: Any) -> Part | None:
             status = os.stat(blob.path)
             if status.st_size == blob.size and blob.stands(status):
                 return Part(blob.digest, blob.size, start - blob.start, size, blob.path, blob.stands)
-    except (OSError, BufferError, ValueError):  # no such files here, or no leave to read them; memory in pieces
+    except (OSError, ImportError, BufferError, ValueError):  # nobody to ask, or no leave to; memory in pieces
         pass
     return None
 
@@ -155,7 +167,7 @@ def _around(start: int, size: int) -> _Map | None:
     """The map that holds these addresses."""
     with _lock:
         at = bisect.bisect_right(_starts, start) - 1
-        found = _maps[_starts[at]] if at >= 0 else None
+        found = _maps.get(_starts[at]) if at >= 0 else None
     return found if found is not None and size and start + size <= found.start + found.size else None
 
 

@@ -540,6 +540,16 @@ def test_a_child_knows_what_its_parent_has_written_before(blob):
     assert not blob.known()
 
 
+def test_a_child_of_a_thread_that_asks(blob):
+    """A fork in the middle of another thread's question leaves no lock behind."""
+    with untouched._lock:
+        answer = []
+        thread = threading.Thread(target=lambda: answer.append(in_child(blob.known)))
+        thread.start()
+        thread.join(60)
+    assert answer == [True]
+
+
 def test_a_parent_that_writes_after_the_fork(blob):
     """The parent's page becomes its own, the child's stays the file's."""
     to_child, to_parent = os.pipe(), os.pipe()
@@ -733,6 +743,18 @@ def test_a_program_without_rights(blob):
         print(untouched.part_of(array) is not None)
     """
     assert run_child(blob, code) == ["True", "False"]
+
+
+def test_a_python_without_ctypes_or_fcntl(blob):
+    """Values are restored, and nothing is known."""
+    code = """
+        print(untouched.part_of(array) is not None)
+        sys.modules["ctypes"] = sys.modules["fcntl"] = None
+        print(untouched.part_of(array) is not None, store.get({name!r}) is not None)
+    """
+    if sys.version_info < (3, 13):
+        pytest.skip("maps need ctypes themselves")
+    assert run_child(blob, code.replace("{name!r}", repr(blob.name))) == ["True", "False", "True"]
 
 
 def test_a_program_without_proc(blob):
