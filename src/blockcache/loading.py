@@ -80,7 +80,8 @@ def lookup(
     manifest = held.manifest if held is not None else _variant(store, block_name, built.key, memo)
     if isinstance(manifest, Miss):
         return manifest
-    if ttl_s is not None and _age_s(manifest) >= ttl_s:
+    # One that is to be made in the future is of another clock: how old it is cannot be told.
+    if ttl_s is not None and not 0 <= _age_s(manifest) < ttl_s:
         return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
     why = refuse(manifest) if refuse is not None else ""
     if why:
