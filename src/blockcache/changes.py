@@ -287,7 +287,7 @@ class Walk:
             if self._names.get(name) != id(value)
             and _is_noted(name)
             and name not in known
-            and type(value).__module__.partition(".")[0] != "blockcache"  # the name behind `as`
+            and not str(type(value).__module__).startswith("blockcache.")  # the name behind `as`
             and not bound_by_body(name, self._home)
         ]
         if strange:

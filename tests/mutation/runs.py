@@ -24,10 +24,16 @@ KEPT = (".blockcache", "pyproject.toml")
 # What blockcache itself says: its warnings, with the line of source below.
 OWN = re.compile(r"^.*CacheWarning: .*\n(  .*\n)?", re.MULTILINE)
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
-NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?|0x[0-9a-f]+")
+# With the blanks around them, by which tables are aligned.
+NUMBER = re.compile(r"[ \t]*-?(0x[0-9a-f]+|\d+(\.\d*)?(e[-+]?\d+)?|\b(nan|inf)\b)[ \t]*")
 # As it is before libraries are imported for their docstrings: some set variables for their threads.
 ENVIRONMENT = dict(os.environ)
 PARTS = ("status", "stdout", "stderr", "variable", "identity", "figure", "draws", "state", "file")
+
+
+def without_numbers(text: str) -> str:
+    """A text without its numbers."""
+    return NUMBER.sub("#", text)
 
 
 def environment(hash_seed: int) -> dict[str, str]:
@@ -191,7 +197,7 @@ class Mask:
             if a == b:
                 continue
             if what[0] in ("stdout", "stderr") and a is not None and b is not None:
-                if NUMBER.sub("#", a) == NUMBER.sub("#", b):
+                if without_numbers(a) == without_numbers(b):
                     mask.numbers.add(what)
                     continue
                 first, second = a.splitlines(), b.splitlines()
@@ -222,7 +228,7 @@ class Mask:
         """The text without what is not compared."""
         if what in self.lines:
             text = "\n".join("" if k in self.lines[what] else line for k, line in enumerate(text.splitlines()))
-        return NUMBER.sub("#", text) if what in self.numbers else text
+        return without_numbers(text) if what in self.numbers else text
 
     def hides(self, what: tuple[str, str]) -> bool:
         """Whether a thing is not compared at all: an identity counts only between variables that are compared."""
