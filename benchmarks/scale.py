@@ -137,9 +137,9 @@ with open("bare.bin", "wb", buffering=0) as file:
     start = clock()
     for _ in range(size >> 24):
         file.write(piece)
-    os.sync()
     bare = clock() - start
 os.unlink("bare.bin")
+os.sync()
 start = clock()
 with cached_block("big") as block:
     began = clock()
