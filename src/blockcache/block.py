@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -15,9 +17,10 @@ from blockcache import entering, lookup, passage, report, restoring, running, se
 from blockcache import inputs as declared
 from blockcache import outputs as produced
 from blockcache.cells import Cell
-from blockcache.errors import CacheError, FrozenMissError
+from blockcache.errors import CacheError, CacheWarning, FrozenMissError
 from blockcache.events import BlockFinished
 from blockcache.frames import Done, Namespace, Skip, entry_point
+from blockcache.hosts import Place
 from blockcache.key import pinning
 from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
@@ -159,7 +162,15 @@ class cached_block:
         self.hit = False
         if chosen.mode == "off":
             return None
-        entry = entry_point(frame)
+        try:
+            entry = entry_point(frame)
+            block = entering.examine(frame, entry, place, chosen, self.cell)
+        except CacheError:
+            raise
+        except Exception as error:  # a source or a library that cannot be read this very moment
+            self._give_up(chosen, place, frame.f_lineno, error)
+            return None
+        space = Namespace(frame)
         run = Passage(
             self.name,
             self,
@@ -170,14 +181,24 @@ class cached_block:
             place,
             frame.f_lineno,
             started,
-            Namespace(frame),
-            entering.examine(frame, entry, place, chosen, self.cell),
+            space,
+            block,
             self.cell,
         )
         run.check_excluded()
         lookup.look_up(run)
         self.key = run.built.key.digest if run.built is not None else ""
         return run
+
+    def _give_up(self, chosen: settings.Settings, place: Place, line: int, error: Exception) -> None:
+        """It cannot be told what the block is: the body runs as in mode off, with one warning."""
+        problem = f"block {self.name!r}: {type(error).__name__}: {error}"
+        if chosen.mode == "frozen":
+            raise FrozenMissError(f"{problem} ({place.file}:{line}); in frozen mode every block must hit") from error
+        if chosen.strict:
+            raise CacheError(problem) from error
+        with contextlib.suppress(CacheWarning):  # under `-W error`
+            warnings.warn_explicit(problem, CacheWarning, place.file, line)
 
     def _begin(self, run: Passage | None) -> cached_block:
         """Skip the body, or let it begin."""

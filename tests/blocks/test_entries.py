@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from blockcache.model import FORMAT
 
@@ -99,3 +101,108 @@ def test_an_entry_of_a_newer_format_is_a_miss(project):
     manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', '"format": 999', 1))
     ran = project.run()
     assert ran.outcomes == ["miss"] and "format 999" in ran.events[0]["reason"]
+
+
+BODY = """\
+import os, shutil, sys
+import numpy as np
+from blockcache import cached_block
+{before}
+with cached_block({name!r}):
+    large = np.arange(400_000.0)
+    {inside}
+print(float(large.sum()))
+"""
+
+
+def warned(ran) -> int:
+    return ran.stderr.count("CacheWarning")
+
+
+@pytest.mark.parametrize("when", ["before", "inside"])
+def test_a_store_that_is_deleted_while_the_program_runs(project, when):
+    """Just before the block or in its body: the result stands, and it is saved in a store that is made again."""
+    delete = 'shutil.rmtree(".blockcache", ignore_errors=True)'
+    project.write(main=BODY.format(name="work", before="", inside="pass"))
+    project.run()
+    parts = {"before": "", "inside": "pass"} | {when: delete}
+    project.write(main=BODY.format(name="work", **parts))
+    ran = project.run()
+    assert (ran.outcomes, ran.stdout) == (["miss"], "79999800000.0\n") and ran.events[0]["saved"]
+    assert warned(ran) == ran.stderr.count("it writes .blockcache"), "nothing is wrong with the store"
+
+
+NOBODY = """\
+import os
+import numpy as np
+from blockcache import cached_block
+with cached_block("work"):
+    large = np.arange(400_000.0)
+with cached_block("loads what a miss needs, which another user may not read"):
+    loaded = os.environ["PROBE_NEW"]
+os.seteuid(int(os.environ["PROBE_USER"]))
+with cached_block("again"):
+    again = np.arange(400_000.0)
+with cached_block("new"):
+    new = sum(range(int(os.environ["PROBE_NEW"])))
+os.seteuid(0)
+print(float(again.sum()), new)
+"""
+
+
+@pytest.mark.parametrize("mode, outcome", [(0o755, "hit"), (0o700, "miss")])
+def test_a_store_that_this_user_may_not_write_or_not_even_read(project, mode, outcome):
+    """Entries of a read-only store are served; a miss keeps its result, with one warning."""
+    if os.geteuid():
+        pytest.skip("another user is needed")
+    project.write(main=NOBODY)
+    project.run(env={"PROBE_USER": "0", "PROBE_NEW": "10"})
+    for folder in (project.folder.parent, project.folder):
+        folder.chmod(0o755)
+    for folder in project.folder.parents:
+        if not folder.stat().st_mode & 1:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    (project.folder / ".blockcache").chmod(mode)
+    ran = project.run(
+        env={"PROBE_USER": "65534", "PROBE_NEW": "11", "BLOCKCACHE_LOG": "", "XDG_CACHE_HOME": "/nowhere"}
+    )
+    assert ran.stdout == "79999800000.0 55\n"
+    assert ran.stderr.count("  hit ") == 1 + (outcome == "hit")
+    assert warned(ran) == (1 if outcome == "hit" else 2), ran.stderr
+    assert ran.stderr.count("Permission denied") >= warned(ran)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "é\U0001f40d\ud800", "x" * 5000, "a\0b", "a\nb"])
+def test_a_block_may_have_any_name(project, name):
+    """Slashes, dots, surrogates, NUL, more than a file's name can hold."""
+    project.write_files(
+        {"main.py": BODY.format(name="PLACE", before="", inside="pass").replace("'PLACE'", ascii(name))}
+    )
+    assert project.run().outcomes == ["miss"]
+    ran = project.run()
+    assert ran.outcomes == ["hit"] and ran.stdout == "79999800000.0\n"
+
+
+def test_a_store_whose_path_is_too_long(project):
+    """The result stands, with one warning."""
+    project.write(main=BODY.format(name="work", before="", inside="pass"))
+    ran = project.run(env={"BLOCKCACHE_STORE": "/tmp/" + "/".join(["x" * 200] * 25)})
+    assert (ran.stdout, warned(ran)) == ("79999800000.0\n", 1) and "shorter" in ran.stderr
+
+
+def test_a_clock_that_was_set_back(project):
+    """Entries and files of the future: the entry serves, and one that may only be so old does not."""
+    project.write(main=BODY.format(name="work", before="", inside="pass"))
+    project.run()
+    (manifest,) = (project.folder / ".blockcache/entries").rglob("*.json")
+    text = manifest.read_text()
+    head = re.sub(r'"made_at": "\d+', '"made_at": "2990', text[: text.index(' "check"')])
+    manifest.write_text(f'{head} "check": "{xxhash.xxh3_128_hexdigest(head.encode())}"\n}}\n')
+    future = 32_000_000_000
+    for path in files(project):
+        if path.suffix == ".json" or "names" in path.parts:
+            os.utime(path, (future, future))
+    assert project.run().outcomes == ["hit"]
+    project.write(main=BODY.format(name="work", before="", inside="pass").replace("'work'", "'work', ttl='1d'"))
+    assert project.run().outcomes == ["miss"]
+    assert project.run().outcomes == ["hit"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
+import resource
 import shutil
 import sys
 import traceback
@@ -54,10 +56,12 @@ def run(folder: Path) -> None:
         (folder / "raised").write_text(traceback.format_exc())
 
 
-def passage(folder: Path, fault=None) -> tuple[list[str], list[str]]:
+def passage(folder: Path, fault=None, limit: int | None = None) -> tuple[list[str], list[str]]:
     """Fork the program, traced when there is a fault to make; its calls, and what was wrong."""
     child = os.fork()
     if not child:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         if fault is not None:
             tracer.begin()
         run(folder)
@@ -94,33 +98,43 @@ def errors_of(name: str, number: int, every: bool) -> list[int]:
     return found if every else [found[number % len(found)]]
 
 
-def study(folder: Path, what: str, every: bool) -> dict[str, object]:
-    """Fail, or kill at, each call of a ``miss`` or ``hit`` in turn."""
-    kind, _, killing = what.partition("-")
-    start, trial = folder / "start", folder / "trial"
+def prepare(start: Path, trial: Path, *, cold: bool = False) -> None:
+    """Make a project, and load what a block needs: later faults are those of the store, not of imports; not when ``cold``."""
     trial.mkdir(parents=True)
     (trial / "main.py").write_text(PROGRAM)
     (trial / "pyproject.toml").write_text("[project]\nname = 'probe'\n")
+    shutil.copytree(trial, start)
+    if not cold:
+        run(trial)
+        run(trial)
+
+
+def begin(start: Path, trial: Path) -> None:
+    """The project as it was."""
+    shutil.rmtree(trial, ignore_errors=True)
+    shutil.copytree(start, trial)
+
+
+def study(folder: Path, what: str, every: bool) -> dict[str, object]:
+    """Fail, or kill at, each call of a ``miss`` or ``hit`` in turn."""
+    kind, _, how = what.partition("-")
+    killing = how == "killed"
+    start, trial = folder / "start", folder / "trial"
+    prepare(start, trial, cold=how == "cold")
     if kind == "hit":
+        begin(start, trial)
         passage(trial)
         assert outcome(trial) == "miss"
-    trial.rename(start)
-
-    def begin() -> None:
-        shutil.rmtree(trial, ignore_errors=True)
-        shutil.copytree(start, trial)
-
-    begin()
-    run(trial)  # loads what a block needs: later faults are those of the store, not of imports
-    run(trial)
-    begin()
+        shutil.rmtree(start)
+        trial.rename(start)
+    begin(start, trial)
     calls, wrong = passage(trial, lambda number, name: None)
     assert not wrong, wrong
     assert outcome(trial) == kind, outcome(trial)
     problems = []
     for number, name in enumerate(calls):
         for error in [0] if killing else errors_of(name, number, every):
-            begin()
+            begin(start, trial)
             label = f"{what} {name} #{number} of {len(calls)}: {errno.errorcode[error] if error else 'killed'}"
             _, wrong = passage(trial, lambda n, _: error if n == number else None)
             if killing:
@@ -135,6 +149,31 @@ def study(folder: Path, what: str, every: bool) -> dict[str, object]:
     return {"calls": Counter(calls), "problems": problems}
 
 
+def study_full(folder: Path, every: bool) -> dict[str, object]:
+    """Let no file grow beyond a limit, as if the disk were full at that byte: at many bytes in turn."""
+    start, trial = folder / "start", folder / "trial"
+    prepare(start, trial)
+    begin(start, trial)
+    passage(trial)
+    sizes = sorted({path.stat().st_size for path in trial.rglob(".blockcache/**/*") if path.is_file()})
+    rng = random.Random(1)
+    limits = {0, 1, 2, *sizes, *(size - 1 for size in sizes), *(size + 1 for size in sizes)}
+    limits |= {rng.randrange(sizes[-1]) for _ in range(500 if every else 10)}
+    limits |= {rng.randrange(sizes[-2]) for _ in range(500 if every else 20)}
+    problems = []
+    for limit in sorted(limits):
+        begin(start, trial)
+        _, wrong = passage(trial, limit=max(limit, 0))
+        _, later = passage(trial)
+        wrong += [f"later: {clause}" for clause in later]
+        passage(trial)
+        if outcome(trial) != "hit":
+            wrong.append(f"does not hit again: {(trial / 'err').read_text()}")
+        problems += [f"files of {limit} B: {clause}" for clause in wrong]
+    return {"calls": {"limits": len(limits)}, "problems": problems}
+
+
 def main() -> None:
-    """Take a folder, ``miss``, ``hit``, ``miss-killed`` or ``hit-killed``, and ``once`` or ``every`` (error of a call)."""
-    print(json.dumps(study(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "every")))
+    """Take a folder, ``full``, ``miss``, ``hit``, ``miss-killed`` or ``hit-killed``, and ``once`` or ``every`` (error of a call)."""
+    folder, what, every = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "every"
+    print(json.dumps(study_full(folder, every) if what == "full" else study(folder, what, every)))

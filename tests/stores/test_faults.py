@@ -39,11 +39,14 @@ def harness(file: str, *arguments: object) -> dict:
 
 
 @pytest.mark.skipif(not tracer.AVAILABLE, reason="ptrace is spoken for Linux on x86-64 only")
-@pytest.mark.parametrize("what", ["miss", "hit", "miss-killed", "hit-killed"])
+@pytest.mark.parametrize(
+    "what", ["miss", "hit", "miss-killed", "hit-killed", *(["miss-cold", "hit-cold"] if LONG else [])]
+)
 def test_every_system_call_fails_once(tmp_path, what):
     """The program keeps its own result, with one warning at most, and the store is well in the next run.
 
-    Or the process is killed at the call: the next run finds all of an entry or nothing.
+    Or the process is killed at the call: the next run finds all of an entry or nothing. Cold: the imports of a first
+    block are among the calls.
     """
     found = harness("fault_runs.py", tmp_path / "runs", what, "every" if LONG else "once")
     assert found["problems"] == []
@@ -59,3 +62,28 @@ def test_writers_are_killed_at_any_instant(tmp_path):
     found = harness("crash_runs.py", tmp_path / "runs", points, 1)
     assert found["problems"] == []
     assert found["entries told"] > points // 10 and found["most left over"] <= 3
+
+
+@pytest.mark.parametrize("processes, threads, rounds", [(2, 1, 20), (4, 8, 4), (64, 1, 2)])
+def test_many_at_once_on_the_same_and_on_different_keys(tmp_path, processes, threads, rounds):
+    """No value is wrong, no entry is lost, nobody waits for ever, nothing is left over."""
+    found = harness("together_runs.py", tmp_path / "runs", processes, threads, rounds)
+    assert found == {"problems": [], "left over": []}
+
+
+def test_the_disk_is_full_at_any_byte(tmp_path):
+    """No file may grow beyond a limit: the program keeps its result with one warning, and the next run saves it."""
+    found = harness("fault_runs.py", tmp_path / "runs", "full", "every" if LONG else "once")
+    assert found["problems"] == [] and found["calls"]["limits"] > 30
+
+
+def test_a_flipped_bit_in_each_byte_of_a_small_entry(tmp_path):
+    """Manifest and pack: the value is right, nothing is raised. Source texts are not read by a hit."""
+    found = harness("flip_runs.py", tmp_path / "runs", 20, 100_000, 1)
+    assert found["problems"] == [] and found["flips"] > 1000 and found["hits"] < found["flips"] / 4
+
+
+def test_flipped_bits_in_a_large_entry(tmp_path):
+    """Somebody writes into a large blob: its time tells, and it is hashed before it is used."""
+    found = harness("flip_runs.py", tmp_path / "runs", 400_000, 10_000 if LONG else 300, 1)
+    assert found["problems"] == [] and found["hits"] == 0

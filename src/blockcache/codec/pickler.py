@@ -191,6 +191,11 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         names = internals._extract_code_globals(function.__code__)
         return known, {k: found[k] for k in names if k in found}
 
+    def _reduce_code(self, code: types.CodeType) -> Any:
+        # Cloudpickle gives all code one file name (from 3.1.3 on): tracebacks and `inspect` need its own.
+        make, arguments = internals._code_reduce(code)
+        return rebuild.make_code, (make, arguments, code.co_filename)
+
     def _reduce_cell(self, cell: types.CellType) -> Any:
         try:
             contents = cell.cell_contents
@@ -295,6 +300,7 @@ def _of_pickler(reduce: Callable[[Any, str | None], Any]) -> Handler:
 
 _HANDLERS: dict[type, Handler | None] = {
     types.FunctionType: OutputPickler._reduce_function,
+    types.CodeType: OutputPickler._reduce_code,
     types.CellType: OutputPickler._reduce_cell,
     _LruCache: OutputPickler._reduce_lru_cache,
     typing.NewType: OutputPickler._reduce_new_type,

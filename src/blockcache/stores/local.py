@@ -259,9 +259,9 @@ class LocalStore:
         if prefix in _SHARDED:
             for shard in _scan(f"{self._root}/{prefix}"):
                 if shard.is_dir(follow_symlinks=False):
-                    yield from _below(shard.path, prefix)
+                    yield from _below(shard.path, prefix, whole=self._is_shared())
         else:
-            yield from _below(self._path(prefix, folder=True), prefix)
+            yield from _below(self._path(prefix, folder=True), prefix, whole=self._is_shared())
 
     def delete(self, name: str) -> bool:
         """Forget ``name``; True when there was something. Memory from ``get`` stays valid.
@@ -563,20 +563,22 @@ def _is_sealed(status: os.stat_result) -> bool:
 # -- listing ---------------------------------------------------------------------------------
 
 
-def _scan(folder: str) -> list[os.DirEntry[str]]:
+def _scan(folder: str, *, whole: bool = True) -> Iterator[os.DirEntry[str]]:
+    """What is right in a folder; ``whole`` reads all of it first, for a caller that changes it far away."""
     try:
         with os.scandir(folder) as found:
-            return list(found)
+            yield from list(found) if whole else found
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return
     except OSError as error:
         raise _failure("list", folder, error) from error
 
 
-def _below(folder: str, prefix: str) -> Iterator[str]:
-    for entry in _scan(folder):
+def _below(folder: str, prefix: str, *, whole: bool) -> Iterator[str]:
+    # As it is drawn: a folder may have millions of names, and a caller be content with a few.
+    for entry in _scan(folder, whole=whole):
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path, f"{prefix}/{entry.name}")
+            yield from _below(entry.path, f"{prefix}/{entry.name}", whole=whole)
         else:
             yield f"{prefix}/{entry.name}"
 
