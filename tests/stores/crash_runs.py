@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from blockcache import catalogue, configure
-from blockcache.stores import opened
 from blockcache.errors import FrozenMissError
-from blockcache.stores import local, measure
+from blockcache.stores import local, measure, opened
 
 SEEDS = 12
 PROGRAM = """\
