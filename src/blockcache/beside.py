@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import sys
 import threading
 import weakref
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import CodeType, FrameType
+
+_BINDS = ("STORE_NAME", "STORE_GLOBAL")
 
 
 class Stay:
@@ -81,3 +86,17 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def bound_by_threads(namespace: Mapping[str, object]) -> set[str]:
+    """Names of a module that other threads may have bound just now: what the code that they are in binds there."""
+    own, found, seen = threading.get_ident(), set[str](), set[CodeType]()
+    for thread, innermost in sys._current_frames().items():
+        frame: FrameType | None = innermost if thread != own else None
+        while frame is not None:
+            if frame.f_globals is namespace:
+                seen.add(frame.f_code)
+            frame = frame.f_back
+    for code in seen:
+        found.update(step.argval for step in dis.get_instructions(code) if step.opname in _BINDS)
+    return found

@@ -153,12 +153,13 @@ def whole_of(buffer: Any) -> tuple[memoryview, int] | None:
     None where all of that memory is not known to be the blob's, or ``buffer`` is all of it.
     """
     part = part_of(buffer)
-    if part is None or part.is_whole:
+    if part is None or part.size == part.blob_size:
         return None
     start, size = _extent(buffer)
     blob = _around(start, size)
     owner = blob.hold() if blob is not None else None
-    if owner is None or digest(owner) != bytes.fromhex(part.digest):
+    whole = part_of(owner) if owner is not None else None
+    if owner is None or whole is None or whole.size != whole.blob_size or whole.digest != part.digest:
         return None
     return memoryview(owner).cast("B"), part.start
 
