@@ -39,9 +39,7 @@ _MISSING = object()
 _MOST_NAMED = 3
 
 
-def save(
-    run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
-) -> Manifest:
+def save(run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object]) -> Manifest:
     """Save what the body did.
 
     Raises
@@ -71,7 +69,7 @@ def save(
         run.name,
         run.built,
         results,
-        telling.provenance(run, ran_s),
+        telling.provenance(run),
         run.namespace.globals,
         texts,
         run.settings.redact,
@@ -81,6 +79,7 @@ def save(
         prove=run.upstream_object if run.unusable else None,
         memory=run.memory,
         share=run.shares,
+        forms="typed" if run.settings.pickle == "never" else "either",
         accept=functools.partial(upkeep.check_size, run),
     )
     wanted.tell_missed(run, manifest)

@@ -11,18 +11,22 @@ from typing import Any
 import xxhash
 
 from blockcache import changes, discovered, generators, process
-from blockcache.codec import decode
+from blockcache.codec import decode, is_typed
 from blockcache.codec.pack import open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.key import Built
 from blockcache.memory import Asked, Held, Memory
 from blockcache.model import SERVED, Blob, Difference, Hit, Key, Lookup, Manifest, Miss, entry_id
 from blockcache.naming import CHANGES, PROCESS, entry_name, label_name, point
-from blockcache.nearest import met, miss
+from blockcache.nearest import last, met, miss
 from blockcache.stores import Store
 
+#: The cause of a miss, and why nothing new is saved: the program needs a name that an entry cannot give.
+NOT_GIVEN = "name not given back"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
+#: How many entries of a key are looked at before all of them are listed.
+_MOST_VARIANTS = 64
 
 
 def lookup(
@@ -38,6 +42,8 @@ def lookup(
     refuse: Callable[[Manifest], str] | None = None,
     memory: Memory | None = None,
     share: bool = False,
+    unpickle: bool = True,
+    find_module: Callable[[str], object] = importlib.import_module,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -65,6 +71,10 @@ def lookup(
         Entries that this process holds; what is found is held there.
     share
         Whether all lookups that share give the same objects, not values of their own.
+    unpickle
+        Whether an entry may answer that is a pickle.
+    find_module
+        Imports the module of a name that an entry says.
 
     Raises
     ------
@@ -82,20 +92,30 @@ def lookup(
         return manifest
     # One that is to be made in the future is of another clock: how old it is cannot be told.
     if ttl_s is not None and not 0 <= _age_s(manifest) < ttl_s:
-        return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
+        return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True, cause="ttl")
     why = refuse(manifest) if refuse is not None else ""
     if why:
-        return Miss(why, nearest=manifest, same_key=True)
+        return Miss(why, nearest=manifest, same_key=True, cause=NOT_GIVEN)
     if held is not None and held.values is not None:
         process.check(held.kept.get(PROCESS, {}))
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
     blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
-    for module in manifest.imports:
-        _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
+    if not unpickle and not is_typed(stream):
+        return Miss("its entry is a pickle, and pickle is 'never'", nearest=manifest, same_key=True)
+    for module in manifest.imports:
+        _import(module, find_module)
     upstream = Asked(find)
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=upstream)
+    values = decode(
+        stream,
+        buffers,
+        resolve=built.objects.__getitem__,
+        module_globals=module_globals,
+        find=upstream,
+        find_module=find_module,
+        unpickle=unpickle,
+    )
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
@@ -122,29 +142,29 @@ def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool)
 
 def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manifest | Miss:
     """The entry of a key whose discovered inputs are now as they were."""
-    # Most bodies read nothing from outside: what they have is found without listing.
+    # Most bodies read nothing from outside: what they have is found at once.
     alone = _manifest(store, key, entry_id(()))
     if alone is not None:
         return alone
-    which: dict[str, list[str]] = {}
-    for name in store.list(f"entries/{key.digest}"):
-        found = name.rpartition("/")[2].removesuffix(".json")
-        which.setdefault(found.partition("-")[0], []).append(found)
     nearest: tuple[tuple[Difference, ...], Manifest] | None = None
     trouble: IntegrityError | None = None
-    for entries in which.values():
+    seen: set[str] = set()
+    for entry in _variants(store, f"entries/{key.digest}"):
         # Entries of one group look at the same things: any of them tells which one answers.
+        group = entry.partition("-")[0]
+        if group in seen:
+            continue
         try:
-            any_of_them = _manifest(store, key, entries[0])
+            any_of_them = _manifest(store, key, entry)
             if any_of_them is None:
                 continue
+            seen.add(group)
             differences = tuple(_changed(any_of_them, memo))
             if not differences:
                 return any_of_them
             now = {(i.kind, i.name): i for i in any_of_them.discovered}
             now.update(((d.kind, d.name), d.now) for d in differences if d.now is not None)
-            right = entry_id(now.values())
-            manifest = _manifest(store, key, right) if right in entries else None
+            manifest = _manifest(store, key, entry_id(now.values()))
         except IntegrityError as error:
             trouble = error
             continue
@@ -157,6 +177,18 @@ def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manif
     if trouble is not None:
         raise trouble
     return miss(store, block_name, key)
+
+
+def _variants(store: Store, folder: str) -> Iterator[str]:
+    """Ids of entries, the last ones first: of very many, a listing of all takes longer than everything else."""
+    few = last(store, folder, _MOST_VARIANTS)
+    yield from map(_entry_in, few)
+    if len(few) == _MOST_VARIANTS:
+        yield from map(_entry_in, store.list(folder))
+
+
+def _entry_in(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".json")
 
 
 def _manifest(store: Store, key: Key, entry: str) -> Manifest | None:
@@ -190,10 +222,10 @@ def _age_s(manifest: Manifest) -> float:
     return (datetime.now(UTC) - made).total_seconds()
 
 
-def _import(module: str) -> None:
+def _import(module: str, find_module: Callable[[str], object]) -> None:
     if module not in sys.modules:
         try:
-            importlib.import_module(module)
+            find_module(module)
         except Exception as error:
             raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 

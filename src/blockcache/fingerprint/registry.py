@@ -4,6 +4,8 @@ A library's file in ``blockcache.types`` offers ``FINGERPRINT``, a mapping from 
 name of a type to a rule, and ``DESCRIBE``, a mapping to functions that tell a value's type and
 size in a few words. Subclasses are found through their bases.
 
+Distributions offer such files for other libraries by an entry point, see :mod:`blockcache.plugins`.
+
 Classes of others join in without any registration by offering a method
 ``__fingerprint__(self) -> object``, which returns something that stands for the whole value:
 equal exactly when the value is equal, and itself possible to fingerprint.
@@ -14,11 +16,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-import xxhash
-
-from blockcache import untouched
+from blockcache import plugins
 from blockcache.model import Input
 
 #: Returns the value's content as plain values, arrays and other things with a fingerprint.
@@ -68,12 +69,6 @@ class As:
         self.content = content
 
 
-def digest(buffer: Any) -> bytes:
-    """XXH3-128 of the bytes of ``buffer``, 16 bytes; they are not read where it is known."""
-    known = untouched.digest(buffer)
-    return known if known is not None else xxhash.xxh3_128_digest(buffer)
-
-
 def rule_for(kind: type) -> Rule | None:
     """The rule of ``kind`` or of the nearest of its bases that has one."""
     found: Rule | None = _find(kind, "FINGERPRINT")
@@ -88,11 +83,15 @@ def description_for(kind: type) -> Describe | None:
 
 def rule_in(kind: type, table: str) -> Any:
     """What the library of exactly this class says of it in a table of its room; None where it says nothing."""
-    room = LIBRARIES.get(str(kind.__module__).partition(".")[0])
-    if room is None:
-        return None
-    rules: Mapping[str, Any] = getattr(sys.modules.get(room) or import_module(room), table, {})
+    library = str(kind.__module__).partition(".")[0]
+    name = LIBRARIES.get(library)
+    room = _imported(name) if name is not None else plugins.room(plugins.FINGERPRINTS, library)
+    rules: Mapping[str, Any] = getattr(room, table, {})
     return rules.get(kind.__qualname__)
+
+
+def _imported(name: str) -> ModuleType:
+    return sys.modules.get(name) or import_module(name)
 
 
 def _find(kind: type, table: str) -> Any:
