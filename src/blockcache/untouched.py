@@ -153,12 +153,12 @@ def whole_of(buffer: Any) -> tuple[memoryview, int] | None:
     None where all of that memory is not known to be the blob's, or ``buffer`` is all of it.
     """
     part = part_of(buffer)
-    if part is None or part.is_whole:
+    if part is None or part.size == part.blob_size:
         return None
-    start, size = _extent(buffer)
-    blob = _around(start, size)
-    owner = blob.hold() if blob is not None else None
-    if owner is None or digest(owner) != bytes.fromhex(part.digest):
+    blob = _around(*_extent(buffer))
+    owner: Any = blob.hold() if blob is not None else None
+    whole = part_of(owner) if owner is not None else None
+    if whole is None or (whole.digest, whole.size) != (part.digest, part.blob_size):
         return None
     return memoryview(owner).cast("B"), part.start
 
