@@ -7,6 +7,7 @@ end knows all of that.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -142,6 +143,7 @@ def emit(event: BlockFinished) -> None:
         try:
             subscriber(event)
         except Exception:
-            import logging
+            with contextlib.suppress(Exception):  # a disk that cannot be read now holds the library of logging too
+                import logging
 
-            logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")
+                logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")

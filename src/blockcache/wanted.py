@@ -51,7 +51,9 @@ def reader(run: Passage, row: Unsaved) -> str:
 
 def _stays(run: Passage, row: Unsaved) -> bool:
     """Whether a new entry would not give the name back either."""
-    return row.reason != unsaved.EXCLUDED or row.name in run.options.excluded
+    if row.reason == unsaved.EXCLUDED:
+        return row.name in run.options.excluded
+    return not unsaved.may_pass(row.reason)
 
 
 def watch(run: Passage, rows: Iterable[Unsaved], *, lacking: bool) -> None:
