@@ -155,11 +155,10 @@ def whole_of(buffer: Any) -> tuple[memoryview, int] | None:
     part = part_of(buffer)
     if part is None or part.size == part.blob_size:
         return None
-    start, size = _extent(buffer)
-    blob = _around(start, size)
-    owner = blob.hold() if blob is not None else None
+    blob = _around(*_extent(buffer))
+    owner: Any = blob.hold() if blob is not None else None
     whole = part_of(owner) if owner is not None else None
-    if owner is None or whole is None or whole.size != whole.blob_size or whole.digest != part.digest:
+    if whole is None or (whole.digest, whole.size) != (part.digest, part.blob_size):
         return None
     return memoryview(owner).cast("B"), part.start
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from blockcache import untouched
 
@@ -54,14 +54,21 @@ class Collector:
         Objects that a hit has already: memory within theirs is theirs.
     contents
         By ``id``: what is saved by its elements although its memory is an upstream object's.
+    prepared
+        By ``id``: objects with what took long to make of them, for whoever writes the same outputs again.
     """
 
     def __init__(
-        self, values: Mapping[str, object], upstream: Sequence[object] = (), contents: Iterable[object] = ()
+        self,
+        values: Mapping[str, object],
+        upstream: Sequence[object] = (),
+        contents: Iterable[object] = (),
+        prepared: dict[int, tuple[object, Any]] | None = None,
     ) -> None:
         self.values = values
         self.upstream = upstream
         self.contents = {id(value): value for value in contents}
+        self.prepared = {} if prepared is None else prepared
         self.private: dict[int, object] = {}
         self._raws: list[_Raw] = []
         self._chosen: dict[int, tuple[pickle.PickleBuffer, int | None]] = {}
