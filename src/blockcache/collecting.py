@@ -39,9 +39,7 @@ _MISSING = object()
 _MOST_NAMED = 3
 
 
-def save(
-    run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
-) -> Manifest:
+def save(run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object]) -> Manifest:
     """Save what the body did.
 
     Raises
@@ -71,7 +69,7 @@ def save(
         run.name,
         run.built,
         results,
-        telling.provenance(run, ran_s),
+        telling.provenance(run),
         run.namespace.globals,
         texts,
         run.settings.redact,

@@ -21,6 +21,8 @@ from blockcache.naming import CHANGES, PROCESS, entry_name, label_name, point
 from blockcache.nearest import met, miss
 from blockcache.stores import Store
 
+#: The cause of a miss, and why nothing new is saved: the program needs a name that an entry cannot give.
+NOT_GIVEN = "name not given back"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
 
@@ -88,10 +90,10 @@ def lookup(
         return manifest
     # One that is to be made in the future is of another clock: how old it is cannot be told.
     if ttl_s is not None and not 0 <= _age_s(manifest) < ttl_s:
-        return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True)
+        return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True, cause="ttl")
     why = refuse(manifest) if refuse is not None else ""
     if why:
-        return Miss(why, nearest=manifest, same_key=True)
+        return Miss(why, nearest=manifest, same_key=True, cause=NOT_GIVEN)
     if held is not None and held.values is not None:
         process.check(held.kept.get(PROCESS, {}))
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)

@@ -23,7 +23,7 @@ def miss(store: Store, block_name: str, key: Key) -> Miss:
     # In a loop, what this process met last: reading all that a name has would cost more at each round.
     entries = _recent.get((store.url, block_name)) or _newest(store, block_name)
     if not entries:
-        return Miss("first run")
+        return Miss("first run", cause="first run")
     nearest, differences = min(
         ((entry, compare(key.inputs, entry.key.inputs)) for entry in entries),
         key=lambda pair: len(pair[1]),

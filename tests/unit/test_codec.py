@@ -315,6 +315,10 @@ LIBRARY_VALUES = {
         ),
         lambda a, b: a.equals(b) and a.schema == b.schema,
     ),
+    "polars large without names": (
+        [pl.Series(np.arange(500_000)), pl.DataFrame({"column_0": np.arange(300_000), "": np.arange(300_000.0)})],
+        lambda a, b: all(x.equals(y) for x, y in zip(a, b)) and b[0].name == "" and b[1].columns == a[1].columns,
+    ),
     "polars large series": (pl.Series("n", np.arange(500_000)), lambda a, b: a.equals(b) and b.name == "n"),
     "polars lazy": (pl.LazyFrame({"a": [1]}), lambda a, b: b.collect().equals(a.collect())),
 }
