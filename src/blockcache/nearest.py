@@ -41,12 +41,12 @@ def met(store: Store, block_name: str, manifest: Manifest) -> None:
 
 def _newest(store: Store, block_name: str) -> tuple[Manifest, ...]:
     """The last entries of a name, one for each key: a name with a million entries costs no more than one with ten."""
-    keys = _last(store, label_folder(block_name), _NEAREST_OF)
+    keys = last(store, label_folder(block_name), _NEAREST_OF)
     # The entries of one key have the same inputs: any of them will do.
-    return tuple(_by_age(store, (name for key in keys for name in _last(store, _entries(key), 1))))
+    return tuple(_by_age(store, (name for key in keys for name in last(store, _entries(key), 1))))
 
 
-def _last(store: Store, folder: str, count: int) -> Sequence[str]:
+def last(store: Store, folder: str, count: int) -> Sequence[str]:
     """A few names below a folder, the last put first where the store can tell."""
     return store.newest(folder, count) if is_measured(store) else list(itertools.islice(store.list(folder), count))
 
