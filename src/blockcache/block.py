@@ -13,7 +13,7 @@ from functools import partial
 from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
-from blockcache import entering, lookup, passage, report, restoring, running, settings
+from blockcache import entering, lookup, report, restoring, running, settings, statistics
 from blockcache import inputs as declared
 from blockcache import outputs as produced
 from blockcache.cells import Cell
@@ -24,8 +24,10 @@ from blockcache.hosts import Place
 from blockcache.key import pinning
 from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
+from blockcache.stores.opened import store_at
 
 report.install()
+statistics.install()
 
 Pin = Literal["exact", "minor", "major"] | None
 
@@ -286,7 +288,7 @@ class cached_block:
             return {}, {}
         from blockcache import catalogue  # takes longer to import than most hits take
 
-        store = passage.store_at(self._at)
+        store = store_at(self._at)
         return catalogue.read_texts(store, manifest), catalogue.read_texts(store, nearest)
 
     def _repr_html_(self) -> str:

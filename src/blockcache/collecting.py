@@ -40,7 +40,7 @@ _MOST_NAMED = 3
 
 
 def save(
-    run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
+    run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object]
 ) -> Manifest | None:
     """Save what the body did; None where that is not worth it.
 
@@ -73,7 +73,7 @@ def save(
         run.name,
         run.built,
         results,
-        telling.provenance(run, ran_s),
+        telling.provenance(run),
         run.namespace.globals,
         texts,
         run.settings.redact,

@@ -46,6 +46,15 @@ class BlockFinished:
         Why it missed, in one clause.
     differences
         Against the nearest entry, likeliest cause first.
+    cause
+        Why the body ran, as one of a few clauses to count by (``first run``, ``body changed``, ``ttl``); empty where
+        there was no lookup.
+    obstacle
+        On a miss: why nothing was saved, as one of a few clauses to count by; empty where it was, or was not to be.
+    key_s
+        Time to build the key.
+    body_s
+        How long the body took, where it ran.
     saved_s
         On a hit: how long the body took in the run that made the entry.
     load_s
@@ -70,8 +79,9 @@ class BlockFinished:
         Of a cached function that is called often: what its calls came to so far, in place of the line.
     lacking
         On a hit in a notebook: names that a later cell may want and that the entry does not give back.
-    quiet, log_path
-        The settings at this block: no line on standard error; file for one line of JSON.
+    quiet, log_path, counted_in
+        The settings at this block: no line on standard error; file for one line of JSON; the store whose statistics
+        count it, None where nothing may be written.
     """
 
     name: str
@@ -83,6 +93,10 @@ class BlockFinished:
     key: str = ""
     reason: str = ""
     differences: tuple[Difference, ...] = ()
+    cause: str = ""
+    obstacle: str = ""
+    key_s: float | None = None
+    body_s: float | None = None
     saved_s: float | None = None
     load_s: float | None = None
     save_s: float | None = None
@@ -97,6 +111,7 @@ class BlockFinished:
     lacking: tuple[str, ...] = ()
     quiet: bool = False
     log_path: str | None = None
+    counted_in: str | None = None
 
 
 Subscriber = Callable[[BlockFinished], None]

@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import CodeType, EllipsisType, FrameType, MethodType
 from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
-from blockcache import hosts, lookup, nearest, passage, report, restoring, running, settings
+from blockcache import hosts, lookup, nearest, report, restoring, running, settings
 from blockcache.block import Pin, checked_options, to_be_verified
 from blockcache.call import FUNCTION, RESULT, Call, Site, Tally, block_of, is_call
 from blockcache.errors import BlockError, CacheError, FrozenMissError, SettingError
@@ -20,6 +20,7 @@ from blockcache.fingerprint.registry import Cached
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Manifest, Miss
 from blockcache.passage import Options
+from blockcache.stores.opened import store_at
 
 report.install()
 
@@ -127,7 +128,7 @@ class CachedFunction(Cached, Generic[P, R]):
         tuple of Manifest
             ``key.inputs`` has the arguments, each with a note for people; ``provenance`` when it was made, in how long.
         """
-        store = passage.store_at(settings.store_path(self._settings(None), self._site.place.folder))
+        store = store_at(settings.store_path(self._settings(None), self._site.place.folder))
         return tuple(m for m in nearest.entries_of(store, self.name) if is_call(m))
 
     def _call(self, frame: FrameType, mode: Mode | None, args: Any, kwargs: Any) -> Any:

@@ -446,12 +446,26 @@ class Miss:
         The entry compared with.
     same_key
         Whether that entry is of the same key, and differs in discovered inputs only.
+    cause
+        The reason as one of a few clauses to count by, where there are no differences.
     """
 
     reason: str
     differences: tuple[Difference, ...] = ()
     nearest: Manifest | None = field(default=None, repr=False)
     same_key: bool = False
+    cause: str = ""
 
+    @property
+    def counted_as(self) -> str:
+        """Why it missed, as one of a few clauses to count by: the likeliest difference by its kind, or the cause."""
+        if not self.differences:
+            return self.cause
+        kind = self.differences[0].kind
+        return f"{_CALLED.get(kind, kind)} changed"
+
+
+#: Kinds of inputs that are called otherwise where misses are counted.
+_CALLED = {"code": "body", "env": "environment variable", "extra": "declared value", "path": "execution path"}
 
 Lookup = Hit | Miss

@@ -20,7 +20,7 @@ from blockcache.memory import Memory
 from blockcache.model import Lookup, Manifest, Miss, Unsaved
 from blockcache.paths import Paths
 from blockcache.stores import Store
-from blockcache.stores.local import LocalStore
+from blockcache.stores.opened import store_at
 
 #: Code that may await.
 _COROUTINES = 0x80 | 0x200
@@ -28,7 +28,6 @@ _WAITS = re.compile(r"\b(?:await|async)\b")
 
 # Names that a block has bound in a module, by (id of the module's globals, block name): name -> id of the value.
 _bound_by: dict[tuple[int, str], dict[str, int]] = {}
-_stores: dict[str, Store] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ class Passage:
         The key, what it was built from, and what the arguments say about it; None before there is one.
     result
         What the lookup found.
-    problem
-        What went wrong, in one clause.
+    problem, obstacle
+        What went wrong, in one clause; why nothing is saved, as one of a few clauses to count by.
     skip
         The skip of the body, on a hit.
     lacking
@@ -74,8 +73,6 @@ class Passage:
         There is an entry that lacks a name, which is read after the block, and a new one would lack it too.
     notes
         What else is to be said, in clauses.
-    body_s
-        How long the body ran.
     produces, staged
         The declared places for output files, if any; on a hit, what will be put into them.
     unusable
@@ -85,8 +82,8 @@ class Passage:
     before, set_aside, loaded, drawn, stood
         How things stood when the body began: what it binds, names put out of sight, modules, random generators, the
         state of the process.
-    began
-        When it did.
+    key_s, began, body_s
+        How long the key took, when the body began, how long it took.
     recorder, heard, walk, stay
         What watches it: what it reads, what it says, what it changes, what runs beside it.
     settled
@@ -112,17 +109,19 @@ class Passage:
     demands: key.Demands = field(default_factory=key.Demands)
     result: Lookup = field(default_factory=lambda: Miss(""))
     problem: str = ""
+    obstacle: str = ""
     skip: Skip | None = None
     lacking: dict[str, Unsaved] = field(default_factory=dict)
     missed: bool = False
     notes: list[str] = field(default_factory=list)
-    body_s: float = 0.0
     unusable: bool = False
     asks_only: bool = False
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
+    key_s: float | None = None
     began: float = 0.0
+    body_s: float | None = None
     drawn: Mapping[str, str] = field(default_factory=dict)
     stood: Mapping[str, object] = field(default_factory=dict)
     settled: process.Changed = field(default_factory=lambda: process.Changed({}))
@@ -252,11 +251,3 @@ class Passage:
     def store(self) -> Store:
         """The store itself."""
         return store_at(self.store_path)
-
-
-def store_at(path: str) -> Store:
-    """The store in a folder; opened once."""
-    found = _stores.get(path)
-    if found is None:
-        found = _stores[path] = LocalStore(path)
-    return found

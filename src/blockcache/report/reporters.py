@@ -57,7 +57,7 @@ def append_json(event: BlockFinished) -> None:
         return
     import json
 
-    record = {name: getattr(event, name) for name in event.__slots__ if name not in ("quiet", "log_path")}
+    record = {name: getattr(event, name) for name in event.__slots__ if name not in ("quiet", "log_path", "counted_in")}
     record["differences"] = [[d.kind, d.name, cause(d)] for d in event.differences]
     text = json.dumps(record) + "\n"
     try:
