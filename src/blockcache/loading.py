@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -117,7 +118,7 @@ def lookup(
         find_module=find_module,
         unpickle=unpickle,
     )
-    decode_s = time.thread_time() - began_s if len(sys.modules) == loaded else 0.0
+    decode_s = 0.0 if _has_imported(loaded) else time.thread_time() - began_s
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
@@ -215,6 +216,13 @@ def _changed(manifest: Manifest, memo: str | None) -> Iterator[Difference]:
                 yield Difference(was.kind, was.name, was._replace(digest=digest), was)
     if len(states) != len(manifest.discovered):
         yield from discovered.changed((i for i in manifest.discovered if i.kind != "state"), manifest.stats, memo)
+
+
+def _has_imported(loaded: int) -> bool:
+    """Whether a library was imported since so many modules were loaded; those that are always there do not count."""
+    new = itertools.islice(reversed(sys.modules), max(len(sys.modules) - loaded, 0))
+    roots = {name.partition(".")[0] for name in new} - {"blockcache"}
+    return not roots <= sys.stdlib_module_names
 
 
 def _age_s(manifest: Manifest) -> float:

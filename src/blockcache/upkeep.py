@@ -1,7 +1,7 @@
 """What a passage does for the room in its store: notes what is used, makes room after a save, keeps what is worth it.
 
 A result that takes longer to load than to make is not worth keeping. That is believed only when it was seen: a hit
-whose values took the processor at least twice as long to decode as the whole run had taken that made them, and so long
+whose values took the processor at least twice as long to decode as the body had taken that made them, and so long
 that somebody may notice. Then that entry goes, and on this machine no run of the block is saved that is so much quicker
 than loading was. What a body does beside its result (draws that nobody seeded, the network, output files) may be why
 somebody wants it kept: such an entry stays, as one that is pinned does, and any under the setting ``save_always``.
@@ -103,6 +103,7 @@ def is_quick(run: Passage, *, matters: bool) -> bool:
     load_s = _known(run)
     if load_s is None or run.body_s is None or load_s <= _TIMES * run.body_s:
         return False
+    run.obstacle = "slower to load than to run"
     if _block(run) not in _told:
         _told.add(_block(run))
         run.notes.append(_slower(run.body_s, load_s))
