@@ -81,6 +81,7 @@ def save(
         prove=run.upstream_object if run.unusable else None,
         memory=run.memory,
         share=run.shares,
+        forms="typed" if run.settings.pickle == "never" else "either",
         accept=functools.partial(upkeep.check_size, run),
     )
     wanted.tell_missed(run, manifest)

@@ -11,7 +11,7 @@ from typing import Any
 import xxhash
 
 from blockcache import changes, discovered, generators, process
-from blockcache.codec import decode
+from blockcache.codec import decode, is_typed
 from blockcache.codec.pack import open_pack
 from blockcache.errors import CodecError, IntegrityError
 from blockcache.key import Built
@@ -38,6 +38,8 @@ def lookup(
     refuse: Callable[[Manifest], str] | None = None,
     memory: Memory | None = None,
     share: bool = False,
+    unpickle: bool = True,
+    find_module: Callable[[str], object] = importlib.import_module,
 ) -> Lookup:
     """Find the entry of a key, and read, verify and decode all that it gives back.
 
@@ -65,6 +67,10 @@ def lookup(
         Entries that this process holds; what is found is held there.
     share
         Whether all lookups that share give the same objects, not values of their own.
+    unpickle
+        Whether an entry may answer that is a pickle.
+    find_module
+        Imports the module of a name that an entry says.
 
     Raises
     ------
@@ -91,11 +97,21 @@ def lookup(
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
     blobs = held.copies() if held is not None else []
     blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
-    for module in manifest.imports:
-        _import(module)
     stream, buffers = open_pack(blobs[0], blobs[1:])
+    if not unpickle and not is_typed(stream):
+        return Miss("its entry is a pickle, and pickle is 'never'", nearest=manifest, same_key=True)
+    for module in manifest.imports:
+        _import(module, find_module)
     upstream = Asked(find)
-    values = decode(stream, buffers, resolve=built.objects.__getitem__, module_globals=module_globals, find=upstream)
+    values = decode(
+        stream,
+        buffers,
+        resolve=built.objects.__getitem__,
+        module_globals=module_globals,
+        find=upstream,
+        find_module=find_module,
+        unpickle=unpickle,
+    )
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
@@ -190,10 +206,10 @@ def _age_s(manifest: Manifest) -> float:
     return (datetime.now(UTC) - made).total_seconds()
 
 
-def _import(module: str) -> None:
+def _import(module: str, find_module: Callable[[str], object]) -> None:
     if module not in sys.modules:
         try:
-            importlib.import_module(module)
+            find_module(module)
         except Exception as error:
             raise CodecError(f"cannot import {module}: {type(error).__name__}: {error}") from error
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
+import sys
 from dataclasses import replace
+from importlib.util import resolve_name
 
 from blockcache import capture, cells, entering, hosts, inputs, key, loading, outputs, telling, wanted
 from blockcache.errors import CacheError, CodecError, FingerprintError, IntegrityError, SettingError
@@ -120,11 +123,24 @@ def _find(run: Passage) -> None:
             refuse=functools.partial(wanted.why_not, run),
             memory=run.memory,
             share=run.shares,
+            unpickle=run.settings.pickle != "never",
+            find_module=functools.partial(_named_module, run),
         )
     except (IntegrityError, CodecError) as error:
         # As good as no entry: the body runs, and saving its result heals the store.
         run.result = Miss(f"the entry could not be used: {error}")
         run.unusable = isinstance(error, CodecError)
+
+
+def _named_module(run: Passage, name: str) -> object:
+    """Import a module that an entry names; without pickle only one that the program has or its body imports itself."""
+    if run.settings.pickle == "never" and name not in sys.modules:
+        package = run.namespace.globals.get("__package__") or ""
+        named = [resolve_name("." * ref.level + ref.module, str(package)) for ref in run.block.imports]
+        named += [f"{m}.{ref.attribute}" for m, ref in zip(named, run.block.imports, strict=True) if ref.attribute]
+        if not any(module == name or module.startswith(f"{name}.") for module in named):
+            raise CodecError(f"the entry wants {name}, which the body does not import")
+    return importlib.import_module(name)
 
 
 def _judge(run: Passage, hit: Hit) -> None:

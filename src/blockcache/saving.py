@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from blockcache import changes, outputs
-from blockcache.codec import Encoded, decode, encode
+from blockcache.codec import Encoded, Forms, decode, encode
 from blockcache.codec.pack import lay_out
 from blockcache.errors import CodecError
 from blockcache.fingerprint.modules import is_library
@@ -77,6 +77,7 @@ def save(
     memory: Memory | None = None,
     share: bool = False,
     made: outputs.Made | None = None,
+    forms: Forms = "either",
     accept: Callable[[int], object] | None = None,
 ) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
@@ -84,7 +85,8 @@ def save(
     A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
     :func:`blockcache.loading.lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved
     as the way to them, but for ``contents``. ``made`` has the declared output files. ``accept`` is called
-    with the bytes of all blobs before any is written, and may raise.
+    with the bytes of all blobs before any is written, and may raise; ``forms`` is
+    as of :func:`blockcache.codec.encode`.
 
     What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
     ``memory`` and ``share`` are as of the lookup.
@@ -105,6 +107,7 @@ def save(
         upstream=walk.objects() if walk is not None else (),
         address=address,
         contents=contents,
+        forms=forms,
     )
     if prove is not None:
         decode_now = functools.partial(
@@ -134,7 +137,10 @@ def save(
     manifest = Manifest(
         name=block_name,
         key=built.key,
-        outputs=tuple(Output(n, type_name(v), redact(describe(v, n), patterns)) for n, v in results.values.items()),
+        outputs=tuple(
+            Output(name, type_name(value), redact(describe(value, name), patterns), encoded.codecs[name])
+            for name, value in results.values.items()
+        ),
         deleted=results.deleted,
         blobs=tuple(Blob(piece.digest, piece.size_bytes) for piece in pieces),
         provenance=provenance,

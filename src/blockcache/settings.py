@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 Mode = Literal["on", "off", "refresh", "readonly", "frozen", "verify"]
+Pickle = Literal["allowed", "never"]
 
 #: The folder of the default store.
 STORE_FOLDER = ".blockcache"
@@ -72,6 +73,8 @@ class Settings:
         How many entries of one name stay in the store, newest first; None for all.
     ttl
         Seconds after which no entry is served, and none stays in the store; None for no such time.
+    pickle
+        ``allowed``, or ``never``: only values that have a typed form are saved and loaded, and nothing is unpickled.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -93,6 +96,7 @@ class Settings:
     max_size: float | None = None
     keep: int | None = None
     ttl: float | None = None
+    pickle: Pickle = "allowed"
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -113,6 +117,7 @@ class Choices(TypedDict, total=False):
     max_size: int | str | None
     keep: int | str | None
     ttl: float | str | timedelta | None
+    pickle: Pickle | None
     redact: Sequence[str] | None
 
 
@@ -120,6 +125,12 @@ def _as_mode(value: object) -> Mode:
     if isinstance(value, str) and value in get_args(Mode):
         return cast(Mode, value)
     raise ValueError(f"one of {', '.join(get_args(Mode))}")
+
+
+def _as_pickle(value: object) -> Pickle:
+    if isinstance(value, str) and value in get_args(Pickle):
+        return cast(Pickle, value)
+    raise ValueError(f"one of {', '.join(get_args(Pickle))}")
 
 
 def _as_flag(value: object) -> bool:
@@ -263,6 +274,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "max_size": _as_room,
     "keep": _as_count,
     "ttl": seconds_of,
+    "pickle": _as_pickle,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -299,7 +311,8 @@ def configure(**settings: Unpack[Choices]) -> None:
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
         functions that this process may hold (``"256 MB"``). ``max_size``: bytes that the store may hold (``"20 GB"``,
         ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
-        ``redact``: regular expressions of what is not written to the store.
+        ``pickle``: ``"never"`` saves and
+        loads typed forms only. ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises

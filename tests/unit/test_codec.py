@@ -54,11 +54,19 @@ def no_resolve(label: str) -> object:
     raise KeyError(label)
 
 
+@pytest.fixture(params=["pickle", "typed where it can be"], autouse=True)
+def forms(request, monkeypatch):
+    """Every test here holds for both ways of storing values."""
+    monkeypatch.setitem(globals(), "FORMS", "pickle" if request.param == "pickle" else "either")
+
+
+FORMS = "either"
+
+
 def save(values, *, label=no_label, module_globals=None):
     """The pack and the large regions as bytes, as a store would keep them."""
-    encoded = encode(
-        values, label=label, module_globals={} if module_globals is None else module_globals, is_library=is_library
-    )
+    module_globals = {} if module_globals is None else module_globals
+    encoded = encode(values, label=label, module_globals=module_globals, is_library=is_library, forms=FORMS)
     layout = lay_out(encoded)
     pack = b"".join(layout.pack_parts)
     assert len(pack) == layout.pack_size
@@ -883,9 +891,9 @@ def test_too_few_buffers_or_another_pickle_are_codec_errors():
 
 def test_large_values_are_not_copied_while_they_are_encoded():
     a, b = np.zeros(1 << 20), b"x" * (1 << 20)
-    encoded = encode({"a": a, "b": b}, label=no_label, module_globals={}, is_library=is_library)
-    assert any(piece is b for piece in encoded.stream)
-    assert np.shares_memory(np.frombuffer(encoded.regions[0], "u1"), a)
+    encoded = encode({"a": a, "b": b}, label=no_label, module_globals={}, is_library=is_library, forms=FORMS)
+    assert any(piece is b or getattr(piece, "obj", None) is b for piece in (*encoded.stream, *encoded.regions))
+    assert any(np.shares_memory(np.frombuffer(region, "u1"), a) for region in encoded.regions)
 
 
 def test_text_pieces_stay_valid_without_the_values():

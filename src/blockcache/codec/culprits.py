@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import types
 from collections.abc import Callable, Iterator, Mapping
 
@@ -54,3 +55,12 @@ def _safely(items: Callable[[], object]) -> list[tuple[object, object]]:
         return list(items())  # type: ignore[call-overload, no-any-return]
     except Exception:  # a mapping of the program's own
         return []
+
+
+def reason_of(error: Exception) -> str:
+    """What kept a value from being saved, for people."""
+    if isinstance(error.__cause__, RecursionError) or isinstance(error, RecursionError):
+        return "nested too deeply"
+    text = str(error)
+    known = (TypeError, pickle.PicklingError)
+    return text if isinstance(error, known) and text else f"{type(error).__name__}: {text}"

@@ -22,8 +22,8 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from blockcache.codec.pickling import Buffer, Encoded, cut
-from blockcache.codec.regions import Slice
+from blockcache.codec.coding import Encoded, cut
+from blockcache.codec.regions import Buffer, Slice
 from blockcache.errors import IntegrityError
 
 MAGIC = b"BLKPACK\n"
@@ -63,7 +63,7 @@ class Layout(NamedTuple):
 
 def lay_out(encoded: Encoded) -> Layout:
     """Decide what goes into the pack and what becomes a blob of its own."""
-    stream, regions, slices, _owner = encoded
+    stream, regions, slices = encoded.stream, encoded.regions, encoded.slices
     threshold = max(LARGE_BYTES, -(-sum(r.nbytes for r in regions) // LARGE_SHARE))
     stream_size = sum(len(piece) for piece in stream)
     end = _HEADER.size + len(regions) * _REGION.size + len(slices) * _SLICE.size + stream_size

@@ -11,6 +11,8 @@ import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+Buffer = bytes | bytearray | memoryview
+
 #: Buffers below this stay inside the pickle stream, unless a reducer wants them outside.
 IN_BAND_BYTES = 4096
 

@@ -4,6 +4,8 @@ A library's file in ``blockcache.types`` offers ``FINGERPRINT``, a mapping from 
 name of a type to a rule, and ``DESCRIBE``, a mapping to functions that tell a value's type and
 size in a few words. Subclasses are found through their bases.
 
+Distributions offer such files for other libraries by an entry point, see :mod:`blockcache.plugins`.
+
 Classes of others join in without any registration by offering a method
 ``__fingerprint__(self) -> object``, which returns something that stands for the whole value:
 equal exactly when the value is equal, and itself possible to fingerprint.
@@ -14,11 +16,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import xxhash
 
-from blockcache import untouched
+from blockcache import plugins, untouched
 from blockcache.model import Input
 
 #: Returns the value's content as plain values, arrays and other things with a fingerprint.
@@ -29,6 +32,7 @@ Describe = Callable[[Any], str]
 
 #: First part of a type's module name -> the room that has its rules.
 LIBRARIES = {
+    "lark": "blockcache.types.lark_",
     "lmfit": "blockcache.types.lmfit_",
     "marimo": "blockcache.types.marimo_",
     "matplotlib": "blockcache.types.matplotlib_",
@@ -89,11 +93,15 @@ def description_for(kind: type) -> Describe | None:
 
 def rule_in(kind: type, table: str) -> Any:
     """What the library of exactly this class says of it in a table of its room; None where it says nothing."""
-    room = LIBRARIES.get(str(kind.__module__).partition(".")[0])
-    if room is None:
-        return None
-    rules: Mapping[str, Any] = getattr(sys.modules.get(room) or import_module(room), table, {})
+    library = str(kind.__module__).partition(".")[0]
+    name = LIBRARIES.get(library)
+    room = _imported(name) if name is not None else plugins.room(plugins.FINGERPRINTS, library)
+    rules: Mapping[str, Any] = getattr(room, table, {})
     return rules.get(kind.__qualname__)
+
+
+def _imported(name: str) -> ModuleType:
+    return sys.modules.get(name) or import_module(name)
 
 
 def _find(kind: type, table: str) -> Any:

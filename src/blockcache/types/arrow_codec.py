@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from blockcache.codec.regions import Collector
@@ -38,3 +40,112 @@ def _reduce_buffer(buffer: Any, collector: Collector) -> Any:
         return NotImplemented
     # Immutable, so sharing only saves space: tables often hold the same columns.
     return pa.py_buffer, (collector.out_of_band(buffer, buffer.address),)
+
+
+def bytes_of_texts(texts: Any) -> tuple[Any, Any]:
+    """Where each text of an array begins, and the bytes of all of them.
+
+    Raises
+    ------
+    UnicodeEncodeError
+        When a text has a lone surrogate.
+    """
+    array = pa.array(texts, pa.large_string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    _, offsets, data = array.buffers()
+    return np.frombuffer(offsets, np.int64)[: len(array) + 1], b"" if data is None else data
+
+
+def texts_of_bytes(offsets: Any, data: Any) -> Any:
+    """The texts, as an array of objects of one's own."""
+    count = len(offsets) - 1
+    array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
+    array.validate(full=True)
+    return array.to_numpy(zero_copy_only=False)
+
+
+# -- typed trees -------------------------------------------------------------------------------
+
+
+def typed(cls: type) -> Reducer | None:
+    """The reducer of an Arrow class for typed trees; none for those of a program's own extension types."""
+    if cls.__module__ != "pyarrow.lib":
+        return None
+    return next((reducer for base, reducer in _TYPED.items() if issubclass(cls, base)), None)
+
+
+def _typed_array(array: Any, collector: Collector) -> Any:
+    reduced = _reduce_array(array, collector)
+    return make_array, (array.__reduce__() if reduced is NotImplemented else reduced)[1]
+
+
+def make_array(data: tuple[Any, ...]) -> Any:
+    """An array over its buffers, whose sizes are checked."""
+    array = pa.lib._restore_array(data)
+    array.validate()
+    return array
+
+
+def _typed_buffer(buffer: Any, collector: Collector) -> Any:
+    reduced = _reduce_buffer(buffer, collector)
+    return (pa.py_buffer, (buffer.to_pybytes(),)) if reduced is NotImplemented else reduced
+
+
+def _typed_type(kind: Any, _collector: Collector) -> Any:
+    return _as_message(make_type, pa.schema([pa.field("", kind)]))
+
+
+def _typed_schema(schema: Any, _collector: Collector) -> Any:
+    return _as_message(make_schema, schema)
+
+
+def _as_message(make: Callable[[bytes], Any], schema: Any) -> Any:
+    data = schema.serialize().to_pybytes()
+    # An extension type that nobody registered comes back as what it is stored as.
+    same = make_schema(data).equals(schema, check_metadata=True)
+    return (make, (data,)) if same else NotImplemented
+
+
+def make_schema(message: bytes) -> Any:
+    """A schema, from a message of Arrow's own format."""
+    return pa.ipc.read_schema(pa.py_buffer(message))
+
+
+def make_type(message: bytes) -> Any:
+    """The type of a schema's only column."""
+    return make_schema(message).field(0).type
+
+
+def make_table(columns: list[Any], schema: Any) -> Any:
+    """A table of columns."""
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def make_batch(columns: list[Any], schema: Any) -> Any:
+    """A batch of columns."""
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+_TYPED: dict[type, Reducer] = {
+    pa.Array: _typed_array,
+    pa.ChunkedArray: lambda value, _: (pa.chunked_array, (value.chunks, value.type)),
+    pa.Table: lambda value, _: (make_table, (value.columns, value.schema)),
+    pa.RecordBatch: lambda value, _: (make_batch, (value.columns, value.schema)),
+    pa.Buffer: _typed_buffer,
+    pa.DataType: _typed_type,
+    pa.Schema: _typed_schema,
+    pa.Scalar: lambda value, _: (pa.scalar, (value.as_py(), value.type)),
+}
+
+#: What trees may call, by the name after ``pyarrow.``.
+MAKERS: dict[str, Callable[..., Any]] = {
+    "array": make_array,
+    "buffer": pa.py_buffer,
+    "type": make_type,
+    "schema": make_schema,
+    "chunked": pa.chunked_array,
+    "table": make_table,
+    "batch": make_batch,
+    "scalar": pa.scalar,
+}

@@ -7,12 +7,14 @@ stream, and forgets that a view shares memory with its base. The functions that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import Reducer
+from blockcache.types import numpy_texts
 
 # Other kinds (objects, variable-width text) hold pointers.
 _PLAIN_KINDS = frozenset("biufcmMSUV")
@@ -32,6 +34,21 @@ def reducer(cls: type) -> Reducer | None:
         getattr(cls, name) is getattr(np.ndarray, name) for name in ("__reduce__", "__reduce_ex__", "__setstate__")
     ):
         return _reduce_subclass
+    return None
+
+
+def typed(cls: type) -> Reducer | None:
+    """The reducer of exactly this class for typed trees."""
+    if cls is np.ndarray:
+        return _typed_array
+    if cls is np.ma.MaskedArray:
+        return _reduce_masked
+    if cls in _SUBCLASSES.values():
+        return _typed_subclass
+    if issubclass(cls, np.dtype):
+        return _typed_dtype
+    if issubclass(cls, np.generic) and cls.__module__ == "numpy" and getattr(np, cls.__name__, None) is cls:
+        return _typed_scalar
     return None
 
 
@@ -95,7 +112,7 @@ def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
             start = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // owner.itemsize
             if owner.nbytes <= _GAPS * array.nbytes:
                 return make_object_view, (owner, start, array.shape, array.strides)
-        return NotImplemented
+        return numpy_texts.reduce(array, collector) if array.dtype == object else NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
         owner = _owner(low, high, collector)
@@ -118,7 +135,11 @@ def _owner(low: int, high: int, collector: Collector) -> np.ndarray[Any, Any] | 
 def make_object_view(
     owner: np.ndarray[Any, Any], start: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> np.ndarray[Any, Any]:
-    """A view of an array of objects."""
+    """A view of an array of objects, which lies within it."""
+    reach = [(length - 1) * stride // owner.itemsize for length, stride in zip(shape, strides, strict=True)]
+    low, high = start + sum(r for r in reach if r < 0), start + sum(r for r in reach if r > 0)
+    if owner.dtype != object or low < 0 or high >= owner.size:
+        raise ValueError("a view that does not lie within its array")
     view: np.ndarray[Any, Any] = np.lib.stride_tricks.as_strided(owner.reshape(-1)[start:], shape, strides)
     return view
 
@@ -170,3 +191,142 @@ def make_masked(data: Any, mask: Any, fill_value: Any, hard: bool, info: dict[st
     array._fill_value = fill_value
     array._optinfo.update(info)
     return array
+
+
+# -- typed trees -------------------------------------------------------------------------------
+
+#: Classes derived from arrays whose attributes are plain.
+_SUBCLASSES: dict[str, type[np.ndarray[Any, Any]]] = {
+    "matrix": np.matrix,
+    "recarray": np.recarray,
+    "memmap": np.memmap,
+}
+
+
+def make_array(shape: tuple[int, ...], dtype: Any, *memory: Any) -> np.ndarray[Any, Any]:
+    """An array over a buffer; without one, an array without elements."""
+    return np.ndarray(shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
+
+
+def _without_pointers(dtype: Any) -> np.dtype[Any]:
+    made: np.dtype[Any] = np.dtype(dtype)
+    if made.kind not in _PLAIN_KINDS or made.hasobject:
+        raise ValueError(f"elements of type {made} do not lie in a buffer")
+    return made
+
+
+def _typed_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
+    if array.dtype == object:
+        return _typed_objects(array, collector)
+    if not array.size and not array.dtype.hasobject:
+        return make_array, (array.shape, array.dtype)
+    if array.dtype.char == "T" and array.dtype == np.dtypes.StringDType():
+        return make_texts, (array.shape, array.ravel().tolist())
+    reduced = _reduce_array(array, collector)
+    return (make_array, *reduced[1:]) if reduced is not NotImplemented and reduced[0] is np.ndarray else reduced
+
+
+def _typed_subclass(array: np.ndarray[Any, Any], collector: Collector) -> Any:
+    reduced = _reduce_subclass(array, collector)
+    if reduced is NotImplemented:
+        return NotImplemented
+    (cls, *memory), *rest = reduced[1:]
+    arguments = (cls.__name__, *memory)
+    return (make_subclass_named, arguments, *rest) if rest[0] else (make_subclass_named, arguments)
+
+
+def make_subclass_named(name: str, *memory: Any) -> np.ndarray[Any, Any]:
+    """An array of one of numpy's own derived classes."""
+    shape, dtype, *rest = memory
+    return make_subclass(_SUBCLASSES[name], shape, _without_pointers(dtype), *rest)
+
+
+def _typed_dtype(dtype: np.dtype[Any], _collector: Collector) -> Any:
+    if dtype.metadata:
+        return NotImplemented
+    if dtype.subdtype is not None:
+        return make_dtype, (dtype.subdtype[0], dtype.shape)
+    if dtype.names is None:
+        plain = dtype.kind in _PLAIN_KINDS | {"O"} and dtype.isnative | (dtype.byteorder in "<>")
+        return (make_dtype, (dtype.str,)) if plain and np.dtype(dtype.str) == dtype else NotImplemented
+    if dtype.type not in (np.void, np.record):
+        return NotImplemented
+    known: Any = dtype.fields
+    fields = [known[name] for name in dtype.names]
+    titles = [field[2] if len(field) > 2 else None for field in fields]
+    layout = {
+        "names": list(dtype.names),
+        "formats": [field[0] for field in fields],
+        "offsets": [field[1] for field in fields],
+        "itemsize": dtype.itemsize,
+        **({"titles": titles} if any(title is not None for title in titles) else {}),
+    }
+    return make_record_dtype, (layout, dtype.isalignedstruct, dtype.type is np.record)
+
+
+def make_dtype(*description: Any) -> np.dtype[Any]:
+    """A type of elements, from its text, or from an element's type and a shape."""
+    made: np.dtype[Any] = np.dtype(description[0] if len(description) == 1 else description)
+    return made
+
+
+def make_record_dtype(layout: dict[str, Any], aligned: bool, record: bool) -> np.dtype[Any]:
+    """A type of elements with fields."""
+    made: Any = np.dtype(layout, align=aligned)
+    return np.dtype((np.record, made)) if record else made  # type: ignore[no-any-return]
+
+
+def _typed_scalar(value: Any, _collector: Collector) -> Any:
+    if value.dtype.kind not in "biufcmMSU" or value.dtype.metadata:
+        return NotImplemented
+    return make_scalar, (value.dtype, value.tobytes())
+
+
+def make_scalar(dtype: Any, data: bytes) -> Any:
+    """A number, date or text of numpy's own type."""
+    return np.frombuffer(data, dtype)[0] if data else np.zeros((), dtype)[()]
+
+
+def _typed_objects(array: np.ndarray[Any, Any], collector: Collector) -> Any:
+    reduced = _reduce_array(array, collector)
+    if reduced is not NotImplemented:
+        return reduced
+    order: Any = "C" if array.flags.c_contiguous or not array.flags.f_contiguous else "F"
+    return make_objects, (array.shape, order), array.ravel(order).tolist(), None, None, set_objects
+
+
+def make_objects(shape: tuple[int, ...], order: Any) -> np.ndarray[Any, Any]:
+    """An array of nothing yet."""
+    return np.empty(shape, object, order)
+
+
+def set_objects(array: np.ndarray[Any, Any], objects: list[object]) -> None:
+    """Fill what :func:`make_objects` made."""
+    flat = array.reshape(-1, order="C" if array.flags.c_contiguous else "F")
+    for i, value in enumerate(objects):
+        flat[i] = value
+
+
+def make_texts(shape: tuple[int, ...], texts: list[str]) -> np.ndarray[Any, Any]:
+    """An array of texts of any length."""
+    made: np.ndarray[Any, Any] = np.array(texts, np.dtypes.StringDType()).reshape(shape)
+    return made
+
+
+#: What trees may call, by the name after ``numpy.``.
+MAKERS: dict[str, Callable[..., Any]] = {
+    "array": make_array,
+    "view": make_view,
+    "object view": make_object_view,
+    "masked": make_masked,
+    "subclass": make_subclass_named,
+    "attributes": set_attributes,
+    "dtype": make_dtype,
+    "record dtype": make_record_dtype,
+    "scalar": make_scalar,
+    "objects": make_objects,
+    "set objects": set_objects,
+    "texts": make_texts,
+    "objects of texts": numpy_texts.make_objects_of_texts,
+    "nan": lambda: np.nan,
+}

@@ -7,6 +7,7 @@ named in saved entries and are never renamed.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -66,3 +67,54 @@ def make_series(table: Any) -> Any:
     """The only column of an Arrow table as a series over its memory."""
     frame: Any = pl.from_arrow(table, rechunk=False)
     return frame.to_series(0)
+
+
+# -- typed trees -------------------------------------------------------------------------------
+
+
+def typed(cls: type) -> Reducer | None:
+    """The reducer of exactly this class for typed trees."""
+    return _typed_frame if cls is pl.DataFrame else _typed_series if cls is pl.Series else None
+
+
+def _typed_frame(frame: Any, collector: Collector) -> Any:
+    reduced = _reduce_frame(frame, collector)
+    if reduced is not NotImplemented:
+        return reduced
+    if any(_holds_objects(dtype) for dtype in frame.dtypes):
+        return NotImplemented
+    data = frame.write_ipc(None, compat_level=pl.CompatLevel.newest()).getvalue()
+    same = pl.read_ipc(data, n_rows=0).schema == frame.schema
+    return (read_frame, (collector.out_of_band(data, None),)) if same else NotImplemented
+
+
+def _typed_series(series: Any, collector: Collector) -> Any:
+    reduced = _typed_frame(series.to_frame(), collector)
+    if reduced is NotImplemented:
+        return NotImplemented
+    make, arguments = reduced
+    return (make_series if make is make_frame else read_series), arguments
+
+
+def _holds_objects(dtype: Any) -> bool:
+    inner = [field.dtype for field in dtype.fields] if isinstance(dtype, pl.Struct) else [getattr(dtype, "inner", None)]
+    return bool(dtype.base_type() is pl.Object) or any(_holds_objects(part) for part in inner if part is not None)
+
+
+def read_frame(data: Any) -> Any:
+    """A frame from polars' own Arrow file, which it copies."""
+    return pl.read_ipc(bytes(data))
+
+
+def read_series(data: Any) -> Any:
+    """The only column of such a file."""
+    return read_frame(data).to_series(0)
+
+
+#: What trees may call, by the name after ``polars.``.
+MAKERS: dict[str, Callable[..., Any]] = {
+    "frame": make_frame,
+    "series": make_series,
+    "read frame": read_frame,
+    "read series": read_series,
+}

@@ -8,6 +8,7 @@ entries and are never renamed.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -79,3 +80,37 @@ def make_tensor(buffer: Any, dtype: Any, offset: int, shape: Any, stride: Any, r
 def make_parameter(buffer: Any, dtype: Any, offset: int, shape: Any, stride: Any, requires_grad: bool) -> Any:
     """A parameter over ``buffer``."""
     return torch.nn.Parameter(make_tensor(buffer, dtype, offset, shape, stride, False), requires_grad)
+
+
+# -- typed trees -------------------------------------------------------------------------------
+
+
+def typed(cls: type) -> Reducer | None:
+    """The reducer of exactly this class for typed trees."""
+    if cls is torch.dtype:
+        return lambda value, _: (make_dtype, (str(value).removeprefix("torch."),))
+    if cls is torch.Size:
+        return lambda value, _: (make_size, tuple(value))
+    return reducer(cls)
+
+
+def make_dtype(name: str) -> Any:
+    """A type of elements."""
+    found = getattr(torch, name)
+    if not isinstance(found, torch.dtype):
+        raise TypeError(f"torch.{name} is no dtype")
+    return found
+
+
+def make_size(*lengths: int) -> Any:
+    """A shape."""
+    return torch.Size(lengths)
+
+
+#: What trees may call, by the name after ``torch.``.
+MAKERS: dict[str, Callable[..., Any]] = {
+    "tensor": make_tensor,
+    "parameter": make_parameter,
+    "dtype": make_dtype,
+    "size": make_size,
+}
