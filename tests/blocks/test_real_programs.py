@@ -87,6 +87,32 @@ fs = [made(1)]
 with cached_block("w"):
     fs.insert(0, made(2))
 print([f() for f in fs])
+=== a parser of lark and the transformer behind it
+# needs: lark
+from lark import Lark, Transformer
+class Sums(Transformer):
+    def __init__(self): super().__init__(); self.names = {}
+    def number(self, found): return int(found[0])
+    def assign(self, found): self.names[str(found[0])] = found[1]; return found[1]
+    def name(self, found): return self.names[str(found[0])]
+    def add(self, found): return sum(found)
+sums = Sums()
+parser = Lark('''
+?start: sum | NAME "=" sum -> assign
+?sum: atom ("+" atom)* -> add
+atom: INT -> number | NAME -> name
+%import common (INT, WS)
+NAME: "a".."z"
+%ignore WS
+''', parser="lalr", transformer=sums)
+read = parser.parse
+with cached_block("w"):
+    a = read("x = 1 + 2")
+with cached_block("w"):
+    b = read("y = x + 5")
+print(a, b, sums.names)
+print(read("x + y"))
+del parser, read
 === names that a library binds behind the body
 # needs: sympy
 # warm: unsaved

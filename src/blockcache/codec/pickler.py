@@ -50,8 +50,8 @@ class _Namespace:
         return (rebuild.home_namespace, ()) if self.module is None else (rebuild.module_namespace, (self.module,))
 
 
-class _Bare:
-    """A code object, as a saved stream has it: without where it stands."""
+class _Saved:
+    """A code object as it was saved, whatever is found in its place."""
 
     __slots__ = ("code",)
 
@@ -59,8 +59,9 @@ class _Bare:
         self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        reduced: tuple[Any, ...] = internals._code_reduce(self.code.replace(co_filename="<dynamic-code>"))
-        return reduced
+        # Cloudpickle gives all code one file name (from 3.1.3 on): tracebacks and `inspect` need its own.
+        make, arguments = internals._code_reduce(self.code)
+        return rebuild.make_code, (make, arguments, self.code.co_filename)
 
 
 class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -188,7 +189,7 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _reduce_code(self, code: types.CodeType) -> Any:
         """Code is restored where it stands then: a library's in its module, the program's as what runs there."""
         if code.co_filename.startswith("<"):
-            return rebuild.placed_code, (_Bare(code), code.co_filename, None)
+            return _Saved(code).__reduce__()
         if self._files is None:
             self._files = {
                 module.__file__: name
@@ -197,8 +198,8 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
             }
         module = self._files.get(code.co_filename)
         if module is not None:
-            return rebuild.placed_code, (_Bare(code), None, module)
-        return rebuild.program_code, (_Bare(code),)
+            return rebuild.placed_code, (_Saved(code), module)
+        return rebuild.program_code, (_Saved(code),)
 
     def _namespace(self, function: types.FunctionType) -> tuple[object, dict[str, object]]:
         """What stands for the function's globals, and those of them that must be saved along."""

@@ -64,11 +64,9 @@ def program_code(code: types.CodeType) -> types.CodeType:
     return code
 
 
-def placed_code(code: types.CodeType, file: str | None, module: str | None) -> types.CodeType:
-    """Code in a file of that name, or in the file of a library's module."""
-    if module is not None:
-        file = getattr(importlib.import_module(module), "__file__", None)
-    return code.replace(co_filename=file or code.co_filename)
+def placed_code(code: types.CodeType, module: str) -> types.CodeType:
+    """Code of a library, in the file that its module has here."""
+    return code.replace(co_filename=getattr(importlib.import_module(module), "__file__", None) or code.co_filename)
 
 
 def make_function(
