@@ -110,7 +110,7 @@ def test_leftovers_go_after_a_while(store, patient, monkeypatch):
     catalogue.pin(store, f"entries/{B2}/entry.json")
     for family in ("leases", "quarantine"):
         store.put(f"{family}/{B2}", [b""])
-        monkeypatch.setitem(room._STAY_S, family, 0.3)
+        monkeypatch.setitem(room.STAY_S, family, 0.3)
     left = os.path.join(store.url, ".tmp", "killed")
     with open(left, "wb") as file:
         file.write(b"x" * 5 * KB)
