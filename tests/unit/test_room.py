@@ -110,7 +110,7 @@ def test_leftovers_go_after_a_while(store, patient, monkeypatch):
     catalogue.pin(store, f"entries/{B2}/entry.json")
     for family in ("leases", "quarantine"):
         store.put(f"{family}/{B2}", [b""])
-        monkeypatch.setitem(room._STAY_S, family, 0.3)
+        monkeypatch.setitem(room.STAY_S, family, 0.3)
     left = os.path.join(store.url, ".tmp", "killed")
     with open(left, "wb") as file:
         file.write(b"x" * 5 * KB)
@@ -140,8 +140,9 @@ def test_what_a_newer_version_made_keeps_its_blobs(store, patient):
     assert names(store, "") == {new, f"blobs/{B2}", f"names/b/{B3}"}
 
 
-def test_a_lease_that_nobody_writes_any_more_goes(store, patient):
+def test_a_lease_that_nobody_writes_any_more_goes(store, monkeypatch):
     """Whoever holds one writes it again all the time."""
+    monkeypatch.setitem(room.STAY_S, "leases", 0.3)
     put(store, "a", 1, {B1: 10 * KB})
     store.put_new(f"leases/{B2}", [b"left"])
     time.sleep(0.4)
