@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from blockcache import beside
 from blockcache.analysis import Block
 from blockcache.errors import CodecError, FingerprintError
 from blockcache.fingerprint import modules
@@ -105,11 +106,13 @@ class Walk:
         self._label = built.label
         self._ignored = ignored
         self._home = upstream.globals
+        self._names = {name: id(value) for name, value in upstream.globals.items() if _is_noted(name)}
         self._nodes: list[_Node] = []
         self._numbers: dict[int, int] = {}
         self._variables: list[_Variable] = []
         self._roots: list[tuple[str, object]] = []
         self._known: set[tuple[int, str]] = set()
+        self._whole: set[int] = set()
         # First in, first out: every object gets its shortest way, not one through what some cache holds.
         self._todo: deque[tuple[object, int, Step, str]] = deque()
         for name, value in upstream.bound.items():
@@ -171,6 +174,9 @@ class Walk:
             return
         own = vars(module)
         if () in chains:
+            if id(module) in self._whole:
+                return  # a module may hold itself
+            self._whole.add(id(module))
             self._bindable("attributes", module, "__dict__", module.__name__, tuple(_members(module)))
         for name in _members(module) if () in chains else {chain[0] for chain in chains if chain}:
             value = own.get(name, _MISSING)
@@ -270,6 +276,29 @@ class Walk:
                 yield Change(node.display, ("contents", value, layer.name, contents), _parts_of(contents))
         for variable in self._variables:
             yield from self._rebound(variable, bound_by_body)
+        self._check_names(bound_by_body)
+
+    def _check_names(self, bound_by_body: Callable[[str, Mapping[str, object]], bool]) -> None:
+        """Refuse names of the module that neither the body has bound nor code that it is known to reach."""
+        known = {v.name for v in self._variables if v.kind == "global" and v.holder.__globals__ is self._home}
+        known |= {v.name for v in self._variables if v.kind == "module" and vars(v.holder) is self._home}
+        strange = [
+            name
+            for name, value in list(self._home.items())
+            if self._names.get(name) != id(value)
+            and _is_noted(name)
+            and name not in known
+            and not str(type(value).__module__).startswith("blockcache.")  # the name behind `as`
+            and not bound_by_body(name, self._home)
+        ]
+        if strange:
+            others = beside.bound_by_threads(self._home)
+            strange = [name for name in strange if name not in others]
+        if strange:
+            raise CodecError(
+                f"{', '.join(sorted(strange))} was bound in the module by other code than the body's, which a hit "
+                "could not repeat; bind what that code gives by an assignment"
+            )
 
     def unexplained(self, names: Iterable[str], changes: Iterable[Change]) -> list[str]:
         """Those of the names of inputs whose change is not one of ``changes``."""
@@ -307,6 +336,11 @@ class Walk:
             yield Change(display, ("unbind", kind, holder, name))
         else:
             yield Change(display, ("bind", kind, holder, name, value))
+
+
+def _is_noted(name: str) -> bool:
+    """Whether a program binds the name; a notebook keeps some that begin with an underscore."""
+    return not name.startswith("_")
 
 
 def _leads(hold: object, objects: set[int]) -> bool:

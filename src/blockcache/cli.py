@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from blockcache import __version__, catalogue, keeping, report, room, tables, totals
+from blockcache import __version__, capacity, catalogue, keeping, report, tables, totals
 from blockcache.catalogue import Catalogue, Stored
 from blockcache.errors import CacheError
 from blockcache.finding import choose, json_option, open_place, open_store
@@ -261,14 +261,16 @@ def _verify_script(
 def config(store_argument: str | None, as_json: bool) -> None:
     """Show each setting in the current directory, and where it comes from."""
     from blockcache.stores.local import LocalStore
+    from blockcache.stores.mounts import is_shared, kind_of
 
     settings = resolve(str(Path.cwd()), store=store_argument)
     path = store_path(settings, str(Path.cwd()))
-    most = room.max_bytes(LocalStore(path), settings)
+    most = capacity.max_bytes(LocalStore(path), settings)
+    kind = kind_of(path)
     names = list(VARIABLES)
     if as_json:
         values = {n: {"value": _plain(getattr(settings, n)), "origin": settings.origin[n]} for n in names}
-        tables.print_json({"settings": values, "store_path": path, "max_bytes": most})
+        tables.print_json({"settings": values, "store_path": path, "file_system": kind, "max_bytes": most})
         return
     rows = [(n, _value(settings, n), settings.origin[n]) for n in names]
     if settings.max_size is None and most is not None:
@@ -276,7 +278,12 @@ def config(store_argument: str | None, as_json: bool) -> None:
         rows[names.index("max_size")] = ("max_size", report.size(most), of)
     columns = [("setting", False), ("value", False), ("comes from", False)]
     tables.print_table(columns, rows, flexible=("comes from",))
-    click.echo(f"\nstore: {path}")
+    note = (
+        f" ({kind}, other machines may write: every byte is read and hashed, nothing is mapped)"
+        if is_shared(kind)
+        else ""
+    )
+    click.echo(f"\nstore: {path}{note}")
 
 
 @main.command()

@@ -39,8 +39,10 @@ _MISSING = object()
 _MOST_NAMED = 3
 
 
-def save(run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object]) -> Manifest:
-    """Save what the body did.
+def save(
+    run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object]
+) -> Manifest | None:
+    """Save what the body did; None where that is not worth it.
 
     Raises
     ------
@@ -57,6 +59,8 @@ def save(run: Passage, recorded: discovered.Recorded, said: capture.Captured, af
         raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
     made = outputs.made(run.produces, run.memo) if run.produces is not None else None
     results = _results(run, recorded, said, after, changed, made)
+    if upkeep.is_quick(run, matters=bool(results.untracked or made)):
+        return None
     texts = texts_of(
         run.built.key.inputs,
         run.built.objects,

@@ -7,6 +7,7 @@ end knows all of that.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -73,8 +74,10 @@ class BlockFinished:
         On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
     differing
         What is not as the entry says, in clauses.
+    waited
+        How long it waited for another run of the same block, in a clause; empty when it did not.
     notes
-        What else is to be said, in clauses: entries that went to make room.
+        What else is to be said, in clauses: entries that went to make room, a result that is not worth keeping.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
     lacking
@@ -106,6 +109,7 @@ class BlockFinished:
     problem: str = ""
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
+    waited: str = ""
     notes: tuple[str, ...] = ()
     calls: Calls | None = None
     lacking: tuple[str, ...] = ()
@@ -142,6 +146,7 @@ def emit(event: BlockFinished) -> None:
         try:
             subscriber(event)
         except Exception:
-            import logging
+            with contextlib.suppress(Exception):  # a disk that cannot be read now holds the library of logging too
+                import logging
 
-            logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")
+                logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")

@@ -150,7 +150,8 @@ def put_state(obj: Any, contents: tuple[Any, tuple[str, ...]]) -> None:
         own.update(state[0] if type(state) is tuple else state)
 
 
-_ATTRIBUTES = Layer(
+#: Of an object whose attributes are all that it is.
+ATTRIBUTES = Layer(
     "attributes",
     lambda obj: dict(_own(obj)),
     lambda obj: ((("attribute", name), value) for name, value in list(_own(obj).items())),
@@ -284,6 +285,8 @@ _FIXED = frozenset(
     }
 )
 _FIXED_MODULES = frozenset({"_decimal", "_thread", "datetime", "decimal", "fractions", "logging", "pathlib", "pyarrow"})
+#: One object for all syntax trees of a process: what `executing` notes on it leads anywhere.
+_FIXED_BASES = frozenset({"ast.boolop", "ast.cmpop", "ast.expr_context", "ast.operator", "ast.unaryop"})
 _FIXED_MODULES |= {"_threading_local", "re", "threading", "typing", "uuid", "weakref", "_weakref", "zoneinfo"}
 
 _bound_method = Layer(
@@ -319,24 +322,27 @@ def _layers_of(cls: type) -> tuple[Layer, ...]:
     if issubclass(cls, functools.partial):
         return (_partial,)
     for base in cls.__mro__:
-        found = _LEAVES.get(f"{base.__module__}.{base.__qualname__}")
+        name = f"{base.__module__}.{base.__qualname__}"
+        if name in _FIXED_BASES:
+            return ()
+        found = _LEAVES.get(name)
         if found is None:
             found = rule_in(base, "IN_PLACE")
         if found is not None:
             # What a derived class adds is its attributes.
             own = base is not cls and cls.__dictoffset__ and not base.__dictoffset__
-            return (found, _ATTRIBUTES) if own else (found,)
+            return (found, ATTRIBUTES) if own else (found,)
     if issubclass(cls, BaseException):
-        return _RAISED, _ATTRIBUTES
+        return _RAISED, ATTRIBUTES
     module = cls.__module__.partition(".")[0] if isinstance(cls.__module__, str) else ""
     if module in _FIXED_MODULES:
         return ()
     payload = next((base for base in cls.__mro__ if base in _ITEMS or base is object), object)
     if not _is_made_of(cls, payload):
-        return (DIGEST, _ATTRIBUTES) if cls.__dictoffset__ and _python_made(cls) else (DIGEST,)
+        return (DIGEST, ATTRIBUTES) if cls.__dictoffset__ and _python_made(cls) else (DIGEST,)
     layers = [_ITEMS[payload]] if payload is not object else []
     if cls.__dictoffset__ and cls not in _ITEMS:
-        layers.append(_STATE if _has_own_state(cls) else _ATTRIBUTES)
+        layers.append(_STATE if _has_own_state(cls) else ATTRIBUTES)
     slots = _slots(cls)
     if slots is not None:
         layers.append(slots)

@@ -7,14 +7,14 @@ import re
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blockcache import ambient, earlier, files
 from blockcache.analysis import Block
 from blockcache.errors import CacheError, FingerprintError
 from blockcache.fingerprint import buffers
-from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, telling, words
+from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, SPEAKERS, telling, words
 from blockcache.fingerprint.modules import normal_name
 from blockcache.fingerprint.plain import PLAIN
 from blockcache.fingerprint.reach import Reach, Root
@@ -25,7 +25,9 @@ from blockcache.opaque import NEVER_AGAIN, files_behind, state_of, tells_changes
 from blockcache.paths import Paths
 
 #: Calls that look up names written in a text, in the frame of their caller: then every word of the block may be read.
-_SPEAKS = re.compile(r"\b(?:query|eval|sql)\s*\(")
+_SPEAKS = re.compile(rf"\b(?:{'|'.join(sorted(SPEAKERS))})\s*\(")
+#: Calls that look at all names of their caller.
+_LOOKS_AROUND = re.compile(r"\bautoname_elements\s*\(")
 _IDENTITY = "identity"
 _PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -120,11 +122,14 @@ def upstream_names(block: Block) -> frozenset[str]:
     return names - {"__annotations__"}
 
 
-def spoken_names(block: Block, bound: Mapping[str, object]) -> frozenset[str]:
+def spoken_names(block: Block, bound: Mapping[str, object], around: Callable[[], Iterable[str]]) -> frozenset[str]:
     """Further names that may be read, because a text that is looked up in the frame may say them.
 
-    That text may be in the block or in a value that it reads.
+    That text may be in the block or in a value that it reads. ``around`` gives all names of the frame, for calls that
+    look at each.
     """
+    if _LOOKS_AROUND.search(block.source):
+        return frozenset(around()) - frozenset(bound)
     if not _SPEAKS.search(block.source):
         return frozenset()
     texts = [block.source, *(value for value in bound.values() if isinstance(value, str))]
@@ -132,7 +137,11 @@ def spoken_names(block: Block, bound: Mapping[str, object]) -> frozenset[str]:
 
 
 def build(
-    block: Block, upstream: Upstream, demands: Demands = _NO_DEMANDS, loaded: Collection[str] | None = None
+    block: Block,
+    upstream: Upstream,
+    demands: Demands = _NO_DEMANDS,
+    loaded: Collection[str] | None = None,
+    before: Built | None = None,
 ) -> Built:
     """The key of ``block`` as its inputs stand now.
 
@@ -146,6 +155,8 @@ def build(
         What its arguments say.
     loaded
         Names of the modules that count as loaded; by default those that are.
+    before
+        A key whose definitions keep their labels.
 
     Raises
     ------
@@ -161,6 +172,8 @@ def build(
         raise FingerprintError(what, path=opaque[0])
     made = _Made(upstream.paths) if upstream.paths is not None else None
     reach = Reach(upstream.globals, loaded, demands.pin, demands.ignored, demands.ignored_names, made)
+    if before is not None:
+        reach.name_as(before.objects)
     if made is not None:
         made.reach = weakref.proxy(reach)  # a cycle would keep the block's frame alive
     reach.docs_matter = block.reads_doc
@@ -328,15 +341,23 @@ def changed_by_body(
         return name.partition(".")[0].partition(" ")[0] in writes
 
     try:
-        after = build(block, upstream, demands, loaded)
+        try:
+            after = build(block, upstream, demands, loaded, before)
+        except FingerprintError as error:
+            if not is_result(error.path):
+                raise
+            # A result that is reached, through its module, and has no content.
+            ignored = demands.ignored_names | block.writes
+            after = build(block, upstream, replace(demands, ignored_names=ignored), loaded, before)
     except FingerprintError as error:
         return [error.path], []
     changed: list[str] = []
     others: list[str] = []
     for d in compare(after.key.inputs, before.key.inputs):
         # Files behind a value may have been changed by anyone: its own probe tells. What a body sets in a library
-        # may have the name of what it binds. Names that are one object now are so by a binding, which is found as such.
-        if d.kind == "state" and d.name == _IDENTITY:
+        # may have the name of what it binds; what a result without content tells of itself is a result. Names that are
+        # one object now are so by a binding, which is found as such.
+        if d.kind == "state" and (d.name == _IDENTITY or (d.name in after.states and is_result(d.name))):
             continue
         if d.kind == "state" or (d.kind != "file" and not is_result(d.name)):
             one_sided = d.kind in ("value", "definition", "module") and (d.now is None or d.was is None)

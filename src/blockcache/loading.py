@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -103,10 +104,11 @@ def lookup(
     blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
     stream, buffers = open_pack(blobs[0], blobs[1:])
     if not unpickle and not is_typed(stream):
-        return Miss("its entry is a pickle, and pickle is 'never'", nearest=manifest, same_key=True)
+        return Miss("its entry is a pickle, and pickle is 'never'", nearest=manifest, same_key=True, cause="pickle")
     for module in manifest.imports:
         _import(module, find_module)
     upstream = Asked(find)
+    loaded, began_s = len(sys.modules), time.thread_time()
     values = decode(
         stream,
         buffers,
@@ -116,6 +118,7 @@ def lookup(
         find_module=find_module,
         unpickle=unpickle,
     )
+    decode_s = 0.0 if _has_imported(loaded) else time.thread_time() - began_s
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
     if values.keys() != {output.name for output in manifest.outputs}:
         raise IntegrityError("the entry does not hold the values that it names")
@@ -129,7 +132,7 @@ def lookup(
     share = share and not upstream.asked and not manifest.changed
     if memory is not None and (held is None or share):
         memory.keep(store.url, manifest, [[blob] for blob in blobs], values, kept, share=share)
-    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None)
+    return Hit(manifest, values, time.perf_counter() - started, kept, held is not None, decode_s)
 
 
 def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:
@@ -213,6 +216,13 @@ def _changed(manifest: Manifest, memo: str | None) -> Iterator[Difference]:
                 yield Difference(was.kind, was.name, was._replace(digest=digest), was)
     if len(states) != len(manifest.discovered):
         yield from discovered.changed((i for i in manifest.discovered if i.kind != "state"), manifest.stats, memo)
+
+
+def _has_imported(loaded: int) -> bool:
+    """Whether a library was imported since so many modules were loaded; those that are always there do not count."""
+    new = itertools.islice(reversed(sys.modules), max(len(sys.modules) - loaded, 0))
+    roots = {name.partition(".")[0] for name in new} - {"blockcache"}
+    return not roots <= sys.stdlib_module_names
 
 
 def _age_s(manifest: Manifest) -> float:

@@ -20,12 +20,13 @@ from blockcache.texts import redacted
 _passed: set[tuple[str, int]] = set()
 
 
-def look_up(run: Passage) -> None:
+def look_up(run: Passage, *, again: bool = False) -> None:
     """Build the key, find its entry and decode it; trouble becomes a miss with one warning."""
     try:
         _build(run)
-        run.key_s = time.perf_counter() - run.started
-        _refuse_another(run)
+        if not again:
+            run.key_s = time.perf_counter() - run.started
+            _refuse_another(run)
         _find(run)
         if isinstance(run.result, Hit):
             _judge(run, run.result)
@@ -45,7 +46,7 @@ def _build(run: Passage) -> None:
     in_module = run.namespace.is_module
     own = run.bound_before()
     bound = run.namespace.get_many(names)
-    bound |= run.namespace.get_many(key.spoken_names(run.block, bound))
+    bound |= run.namespace.get_many(key.spoken_names(run.block, bound, run.namespace.names))
     # The body does not read them and an earlier run of this block bound them: as good as unbound,
     # or running a notebook's cell twice would miss. So is what the notebook itself keeps bound (`_`, `Out`).
     run.set_aside = {
@@ -55,8 +56,11 @@ def _build(run: Passage) -> None:
     }
     options = run.options
     run.demands = key.Demands(declared_inputs(run), options.pin, options.ignored, options.ignored_names)
-    paths = run.paths()
-    ran = functools.cache(functools.partial(entering.ran, run.frame))
+    if run.upstream is not None:
+        # Again, after waiting: the frame may have moved on to awaiting, and what ran before it is the same.
+        paths, ran = run.upstream.paths, run.upstream.ran
+    else:
+        paths, ran = run.paths(), functools.cache(functools.partial(entering.ran, run.frame))
     while True:
         kept = {name: value for name, value in bound.items() if name not in run.set_aside}
         local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))

@@ -420,7 +420,8 @@ class Hit:
     """A lookup that found an entry whose values have been read, verified and decoded.
 
     ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.saving.Results`; ``in_memory`` says
-    that this process held the entry already.
+    that this process held the entry already. ``decode_s`` is the processor's time that turning bytes into values took;
+    0 where that was not measured, or something was imported meanwhile.
     """
 
     manifest: Manifest
@@ -428,6 +429,7 @@ class Hit:
     load_s: float
     kept: Mapping[str, Any] = field(default_factory=dict)
     in_memory: bool = False
+    decode_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

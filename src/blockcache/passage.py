@@ -8,10 +8,24 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from blockcache import beside, capture, cells, changes, discovered, entering, inputs, key, outputs, process, settings
+from blockcache import (
+    beside,
+    capture,
+    cells,
+    changes,
+    discovered,
+    entering,
+    flight,
+    inputs,
+    key,
+    outputs,
+    process,
+    settings,
+)
 from blockcache.analysis import Block
+from blockcache.codec import running
 from blockcache.errors import CacheError
 from blockcache.events import BlockFinished
 from blockcache.frames import Entry, Namespace, Skip
@@ -88,6 +102,8 @@ class Passage:
         What watches it: what it reads, what it says, what it changes, what runs beside it.
     settled
         What it changed in the process.
+    lease, waited
+        The right to run the body while others wait; for whom it waited itself and how long, in words.
     manifest, event
         The entry that was read or made, and what was told.
     """
@@ -131,6 +147,8 @@ class Passage:
     stay: beside.Stay | None = None
     produces: outputs.Declared | None = None
     staged: outputs.Staged | None = None
+    lease: flight.Lease | None = None
+    waited: str = ""
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"
@@ -170,9 +188,11 @@ class Passage:
         """Whether ``exclude=`` has a name, as it runs."""
         return self.block.written.get(name, name) in self.options.excluded
 
-    def upstream_object(self, way: changes.Address) -> object:
-        """The live upstream object that a way leads to."""
+    def upstream_object(self, way: tuple[Any, ...]) -> object:
+        """The live upstream object that a way leads to, or the program's own code that does what some does."""
         assert self.built is not None and self.upstream is not None
+        if way[0] == "code":
+            return running(way[1], self.codes())
         return changes.find(way, self.upstream, self.built)
 
     def bound_by_body(self, name: str, namespace: Mapping[str, object]) -> bool:
@@ -188,7 +208,7 @@ class Passage:
         return Paths(self.frame, functools.partial(entering.located, self.frame, self.cell))
 
     def codes(self) -> list[CodeType]:
-        """Code whose calls and constants may name files: the block's own, and that of the functions that it reaches."""
+        """The program's code that counts: the block's own, and that of the functions that it reaches."""
         assert self.built is not None
         reached = (getattr(found, "__code__", None) for found in self.built.objects.values())
         return [self.frame.f_code, *(code for code in reached if isinstance(code, CodeType))]

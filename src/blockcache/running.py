@@ -115,7 +115,8 @@ def end(run: Passage, raised: type[BaseException] | None) -> Outcome:
             manifest = collecting.save(run, recorded, said, after)
             save_s = time.perf_counter() - save_started
             collecting.name_undeclared(run, recorded.written)
-            upkeep.make_room(run, manifest)
+            if manifest is not None:
+                upkeep.make_room(run, manifest)
         except Exception as error:
             result = run.result
             telling.trouble(run, error)

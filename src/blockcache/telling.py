@@ -95,6 +95,7 @@ def finish(
         if saved and manifest is not None
         else (),
         differing=differing,
+        waited=run.waited,
         lacking=lacking,
         notes=tuple(run.notes),
         # A worker that runs the main module again hits what its parent has: one line about that is enough.

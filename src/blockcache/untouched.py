@@ -147,6 +147,22 @@ def part_of(buffer: Any) -> Part | None:
     return None
 
 
+def whole_of(buffer: Any) -> tuple[memoryview, int] | None:
+    """The memory of the blob that ``buffer`` is a part of, and where in it that begins.
+
+    None where all of that memory is not known to be the blob's, or ``buffer`` is all of it.
+    """
+    part = part_of(buffer)
+    if part is None or part.size == part.blob_size:
+        return None
+    blob = _around(*_extent(buffer))
+    owner: Any = blob.hold() if blob is not None else None
+    whole = part_of(owner) if owner is not None else None
+    if whole is None or (whole.digest, whole.size) != (part.digest, part.blob_size):
+        return None
+    return memoryview(owner).cast("B"), part.start
+
+
 def _around(start: int, size: int) -> _Map | None:
     """The map that holds these addresses."""
     with _lock:

@@ -23,15 +23,24 @@ ENDING = HERE.parent / "blocks" / "ending.py"
 KEPT = (".blockcache", "pyproject.toml")
 # What blockcache itself says: its warnings, with the line of source below.
 OWN = re.compile(r"^.*CacheWarning: .*\n(  .*\n)?", re.MULTILINE)
-NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?|0x[0-9a-f]+")
+ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
+# With the blanks around them, by which tables are aligned.
+NUMBER = re.compile(r"[ \t]*-?(0x[0-9a-f]+|\d+(\.\d*)?(e[-+]?\d+)?|\b(nan|inf)\b)[ \t]*")
+# As it is before libraries are imported for their docstrings: some set variables for their threads.
+ENVIRONMENT = dict(os.environ)
 PARTS = ("status", "stdout", "stderr", "variable", "identity", "figure", "draws", "state", "file")
+
+
+def without_numbers(text: str) -> str:
+    """A text without its numbers."""
+    return NUMBER.sub("#", text)
 
 
 def environment(hash_seed: int) -> dict[str, str]:
     """Of an interpreter that runs programs."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV", "MPL"))}
+    env = {k: v for k, v in ENVIRONMENT.items() if not k.startswith(("BLOCKCACHE_", "PYTHON", "COV", "MPL"))}
     return env | {
-        "PYTHONPATH": os.pathsep.join([str(HERE / "observer"), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONPATH": os.pathsep.join([str(HERE / "observer"), *filter(None, [ENVIRONMENT.get("PYTHONPATH")])]),
         "PYTHONHASHSEED": str(hash_seed),
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",
@@ -70,6 +79,11 @@ class Ran:
     """In the plain run: how often each block was entered."""
     said: str
     """Standard error, with what blockcache said."""
+
+    def text(self, what: tuple[str, str]) -> str | None:
+        """One part as it is compared: where an object lies is another place in each process, but for chance."""
+        found = self.found.get(what)
+        return ADDRESS.sub(" at 0x", found) if found is not None and what[0] in ("stdout", "stderr") else found
 
     @property
     def error(self) -> str:
@@ -179,11 +193,11 @@ class Mask:
     def of(cls, one: Ran, two: Ran) -> Mask:
         mask = cls()
         for what in one.found.keys() | two.found.keys():
-            a, b = one.found.get(what), two.found.get(what)
+            a, b = one.text(what), two.text(what)
             if a == b:
                 continue
             if what[0] in ("stdout", "stderr") and a is not None and b is not None:
-                if NUMBER.sub("#", a) == NUMBER.sub("#", b):
+                if without_numbers(a) == without_numbers(b):
                     mask.numbers.add(what)
                     continue
                 first, second = a.splitlines(), b.splitlines()
@@ -191,6 +205,9 @@ class Mask:
                     mask.lines[what] = {k for k, (x, y) in enumerate(zip(first, second, strict=True)) if x != y}
                     continue
             mask.left_out.add(what)
+        if any(part == "draws" for part, _ in mask.left_out):
+            # Lines that differ hold numbers that nobody has seeded: in others they may be the same by chance.
+            mask.numbers |= mask.lines.keys()
         return mask
 
     @property
@@ -209,11 +226,9 @@ class Mask:
 
     def apply(self, what: tuple[str, str], text: str) -> str:
         """The text without what is not compared."""
-        if what in self.numbers:
-            return NUMBER.sub("#", text)
         if what in self.lines:
-            return "\n".join("" if k in self.lines[what] else line for k, line in enumerate(text.splitlines()))
-        return text
+            text = "\n".join("" if k in self.lines[what] else line for k, line in enumerate(text.splitlines()))
+        return without_numbers(text) if what in self.numbers else text
 
     def hides(self, what: tuple[str, str]) -> bool:
         """Whether a thing is not compared at all: an identity counts only between variables that are compared."""
@@ -226,7 +241,7 @@ def differences(plain: Ran, cached: Ran, mask: Mask) -> list[Difference]:
     """What a cached run left otherwise than the plain one, the most telling first."""
     found = []
     for what in sorted(plain.found.keys() | cached.found.keys(), key=lambda w: (PARTS.index(w[0]), w[1])):
-        a, b = plain.found.get(what), cached.found.get(what)
+        a, b = plain.text(what), cached.text(what)
         if a == b or mask.hides(what):
             continue
         if a is not None and b is not None and mask.apply(what, a) == mask.apply(what, b):

@@ -18,6 +18,12 @@ FAILING: dict[str, str] = {
 }
 
 PROGRAMS = r'''
+=== miss | a matrix whose text names an upstream array
+import numpy as np
+A, B = np.eye(2) * «1→5», np.ones((2, 2))
+with cached_block("b"):
+    r = np.bmat("A, B").sum()
+print(r)
 === runs | a global statement in a helper
 import h
 with cached_block("w"):

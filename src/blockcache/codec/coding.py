@@ -100,9 +100,10 @@ def encode(
     """
     outputs = dict(values)
     kept = tuple(contents)
+    prepared: dict[int, tuple[object, Any]] = {}
 
     def collector() -> Collector:
-        return Collector(outputs, upstream, kept)
+        return Collector(outputs, upstream, kept, prepared)
 
     if forms != "pickle":
         # Imported by a save only.
@@ -167,7 +168,9 @@ def is_typed(stream: Buffer) -> bool:
     return len(stream) > 0 and stream[0] == tree.FIRST
 
 
-def _nowhere(way: object) -> object:
+def _nowhere(way: Any) -> object:
+    if way[0] == "code":
+        return way[1]
     raise CodecError(f"no upstream objects are known, so none is at {way!r}")
 
 
@@ -194,7 +197,7 @@ def decode(
     module_globals
         The live namespace of the block's module.
     find
-        The live upstream object that a way leads to.
+        The live upstream object that a way leads to; for ``("code", code)`` the program's own code that does the same.
     find_module
         The module of a name that a tree says; a pickle imports what it wants.
     unpickle

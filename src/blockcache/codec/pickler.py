@@ -3,9 +3,9 @@
 What differs from cloudpickle: upstream definitions are saved by label; functions
 of the block's namespace get the live namespace back; definitions of the block's
 module are saved by value although they can be imported while they are saved;
-closure cells keep their identity; a restored class is never merged with one that
-the process already has; a library's sentinels are saved by their place; a closed
-file stays closed, an open one is refused.
+code keeps the file and line where it stands; closure cells keep their identity;
+a restored class is never merged with one that the process already has; a library's
+sentinels are saved by their place; a closed file stays closed, an open one is refused.
 """
 
 from __future__ import annotations
@@ -50,6 +50,20 @@ class _Namespace:
         return (rebuild.home_namespace, ()) if self.module is None else (rebuild.module_namespace, (self.module,))
 
 
+class _Saved:
+    """A code object as it was saved, whatever is found in its place."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: types.CodeType) -> None:
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Cloudpickle gives all code one file name (from 3.1.3 on): tracebacks and `inspect` need its own.
+        make, arguments = internals._code_reduce(self.code)
+        return rebuild.make_code, (make, arguments, self.code.co_filename)
+
+
 class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles one set of outputs.
 
@@ -89,6 +103,7 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._constants = Constants(is_library, self._home)
         self._namespaces: dict[int, object] = {}
         self._handlers: dict[type, Handler | None] = dict(_HANDLERS)
+        self._files: dict[str | None, str] | None = None  # files of libraries -> their modules
 
     @property
     def dispatch_table(self) -> dict[type, Callable[[Any], Any]]:
@@ -171,6 +186,21 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
             rebuild.set_function,
         )
 
+    def _reduce_code(self, code: types.CodeType) -> Any:
+        """Code is restored where it stands then: a library's in its module, the program's as what runs there."""
+        if code.co_filename.startswith("<"):
+            return _Saved(code).__reduce__()
+        if self._files is None:
+            self._files = {
+                module.__file__: name
+                for name, module in list(sys.modules.items())
+                if getattr(module, "__file__", None) and self._is_library(module)
+            }
+        module = self._files.get(code.co_filename)
+        if module is not None:
+            return rebuild.placed_code, (_Saved(code), module)
+        return rebuild.program_code, (_Saved(code),)
+
     def _namespace(self, function: types.FunctionType) -> tuple[object, dict[str, object]]:
         """What stands for the function's globals, and those of them that must be saved along."""
         found = function.__globals__
@@ -190,11 +220,6 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return known, {}
         names = internals._extract_code_globals(function.__code__)
         return known, {k: found[k] for k in names if k in found}
-
-    def _reduce_code(self, code: types.CodeType) -> Any:
-        # Cloudpickle gives all code one file name (from 3.1.3 on): tracebacks and `inspect` need its own.
-        make, arguments = internals._code_reduce(code)
-        return rebuild.make_code, (make, arguments, code.co_filename)
 
     def _reduce_cell(self, cell: types.CellType) -> Any:
         try:
@@ -332,6 +357,9 @@ def _handler_for(cls: type, constants: Constants) -> Handler | None:
 
 
 def _handler_of_instances(cls: type) -> Handler | None:
+    if cls.__module__ == "ast" and not (getattr(cls, "_fields", True) or getattr(cls, "_attributes", True)):
+        # An operator or context: one object for all trees, with notes of whoever walks them.
+        return lambda pickler, obj: (cls, ())
     if _has(cls, "__call__"):
         return OutputPickler._reduce_callable
     if cls.__module__ == "typing":

@@ -59,6 +59,16 @@ def library_constant(module: str, owner: str | None, name: str, state: str) -> o
     return found
 
 
+def program_code(code: types.CodeType) -> types.CodeType:
+    """Stands for the program's own code that does the same now; the reader puts it in place."""
+    return code
+
+
+def placed_code(code: types.CodeType, module: str) -> types.CodeType:
+    """Code of a library, in the file that its module has here."""
+    return code.replace(co_filename=getattr(importlib.import_module(module), "__file__", None) or code.co_filename)
+
+
 def make_function(
     code: types.CodeType, namespace: dict[str, Any], name: str, closure: tuple[types.CellType, ...] | None
 ) -> types.FunctionType:
@@ -77,11 +87,6 @@ def set_function(
         setattr(function, name, value)
     if used_globals:
         function.__globals__.update(used_globals)
-
-
-def make_code(make: Callable[..., types.CodeType], arguments: tuple[Any, ...], file: str) -> types.CodeType:
-    """A code object, with the name of the file that it was compiled from."""
-    return make(*arguments).replace(co_filename=file)
 
 
 def make_cell() -> types.CellType:

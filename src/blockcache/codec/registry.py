@@ -33,6 +33,7 @@ _ROOMS = {
     "multiprocessing": "blockcache.codec.tied",
     "re": "blockcache.codec.tied",
     "tempfile": "blockcache.codec.tied",
+    "lmfit": "blockcache.types.lmfit_codec",
     "marimo": "blockcache.types.marimo_codec",
     "matplotlib": "blockcache.types.matplotlib_codec",
     "networkx": "blockcache.types.networkx_codec",

@@ -94,8 +94,11 @@ OPAQUE_ATTRIBUTES = frozenset(
         "walk_packages",
     }
 )
-#: Methods and functions that look up names written in a text, in the frame of their caller.
-SPEAKERS = frozenset({"eval", "query", "sql"})
+#: Methods and functions that look up names written in a text, in the frame of their caller: of pandas, polars, numpy,
+#: numexpr, patsy and statsmodels.
+SPEAKERS = frozenset({"bmat", "dmatrices", "dmatrix", "eval", "evaluate", "from_formula", "query", "sql"})
+SPEAKERS |= {"gee", "glm", "glmgam", "gls", "glsar", "logit", "mixedlm", "mnlogit", "negativebinomial", "ols"}
+SPEAKERS |= {"phreg", "poisson", "probit", "quantreg", "rlm", "wls"}
 #: Names whose use says that the names of a function's variables may be looked at.
 _CALLER_LOOKS = DYNAMIC | OPAQUE_ATTRIBUTES | SPEAKERS | {"dir", "settrace", "setprofile"}
 #: Attributes whose value depends on what earlier statements set, whatever object they are read from: command lines,

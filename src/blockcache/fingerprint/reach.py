@@ -191,6 +191,8 @@ class Reach:
         self._whole: set[int] = set()
         self._met: set[int] = set()  # library definitions whose patches are reached
         self._namespaces: dict[str, list[object]] = {}  # those that share one name, in order
+        self._as_before: dict[int, str] = {}
+        self._taken: frozenset[str] = frozenset()
 
     # -- what a block asks for -------------------------------------------------------------
 
@@ -393,9 +395,14 @@ class Reach:
         """The label of a definition that the block reaches; None for anything else, however like it."""
         return self._labels.get(id(obj))
 
+    def name_as(self, objects: Mapping[str, object]) -> None:
+        """Give definitions the labels that they had; those of one name are numbered as they are met."""
+        self._as_before = {id(obj): label for label, obj in objects.items()}
+        self._taken = frozenset(objects)
+
     def _new_label(self, obj: object, base: str) -> str:
-        label, n = base, 1
-        while label in self.objects:
+        label, n = self._as_before.get(id(obj), base), 1
+        while label in self.objects or (label in self._taken and id(obj) not in self._as_before):
             n += 1
             label = f"{base}#{n}"
         self._labels[id(obj)] = label

@@ -30,6 +30,7 @@ Describe = Callable[[Any], str]
 
 #: First part of a type's module name -> the room that has its rules.
 LIBRARIES = {
+    "lark": "blockcache.types.lark_",
     "lmfit": "blockcache.types.lmfit_",
     "marimo": "blockcache.types.marimo_",
     "matplotlib": "blockcache.types.matplotlib_",
@@ -41,6 +42,7 @@ LIBRARIES = {
     "scipy": "blockcache.types.scipy_",
     "sympy": "blockcache.types.sympy_",
     "torch": "blockcache.types.torch_",
+    "uncertainties": "blockcache.types.uncertainties_",
 }
 
 

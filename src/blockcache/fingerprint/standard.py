@@ -100,6 +100,10 @@ def _refuse(reason: str) -> Rule:
 
 #: ``module.qualname``, the module without what follows its first dot.
 RULES: Mapping[str, Rule] = {
+    # Each is one object for all syntax trees, and whoever walks them leaves notes on it.
+    **dict.fromkeys(
+        (f"ast.{n}" for n in ("boolop", "cmpop", "expr_context", "operator", "unaryop")), lambda _value: ()
+    ),
     "builtins.set": _set,
     "builtins.frozenset": _set,
     "builtins.memoryview": _memoryview,

@@ -130,6 +130,20 @@ def _parse(text: str) -> ast.Module:
     return ast.parse(text)
 
 
+_ALL_OPERATORS = """a = b
+del c
+a + b - c * d @ e / f % g ** h << i >> j | k ^ l & m // n, a and b or c, (~a, not a, +a, -a)
+a == b != c < d <= e > f >= g is h is not i in j not in k
+"""
+
+
+@lru_cache(maxsize=1)
+def _shared_nodes() -> tuple[ast.AST, ...]:
+    """Operators and contexts: Python has one object of each, and a note on it would be on every tree of the program."""
+    kinds = (ast.boolop, ast.cmpop, ast.expr_context, ast.operator, ast.unaryop)
+    return tuple({type(n): n for n in ast.walk(ast.parse(_ALL_OPERATORS)) if isinstance(n, kinds)}.values())
+
+
 def _by_executing(frame: FrameType, text: str) -> tuple[ast.Module | None, WithNode | None]:
     """The tree and the statement as `executing` finds them; None where it cannot (no columns, a cell taken out)."""
     from executing import Source  # takes longer to import than most hits take
@@ -138,6 +152,8 @@ def _by_executing(frame: FrameType, text: str) -> tuple[ast.Module | None, WithN
     if source.tree is None or source.text != text:
         return None, None
     node = source.executing(frame).node
+    for shared in _shared_nodes():
+        vars(shared).pop("parent", None)
     return source.tree, node if isinstance(node, (ast.With, ast.AsyncWith)) else None
 
 

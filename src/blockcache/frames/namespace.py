@@ -90,6 +90,12 @@ class Namespace:
             with suppress(KeyError):
                 del (self.globals if actual in layout.declared else mapping)[actual]
 
+    def names(self) -> set[str]:
+        """All names that may be bound, but for those that Python binds by itself."""
+        code = self._frame.f_code
+        own = (*code.co_varnames, *code.co_cellvars, *code.co_freevars) if self._is_function else self._frame.f_locals
+        return {name for name in own if not name.startswith("__")}
+
     def in_order(self, names: Iterable[str]) -> list[str]:
         """Names as the namespace lists them; those of a function by the alphabet."""
         listed = () if self._is_function else self._frame.f_locals
