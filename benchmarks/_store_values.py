@@ -133,7 +133,7 @@ def _read_polars(value: Any) -> object:
 
 
 def _read_tensors(value: Any) -> object:
-    return [tensor.sum() for tensor in value.values()]
+    return _read_arrays([tensor.numpy() for tensor in value.values()])  # torch's own threads wait for each other
 
 
 # -- by the library itself, as its manual says --------------------------------------------------------

@@ -16,9 +16,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from blockcache.model import Input, Key, Manifest
 
 Line = tuple[str, str, str, str, str, str]
 #: A process with numpy and blockcache has half of it before there is any array.
@@ -128,24 +131,25 @@ BIG = (
     + """
 from time import perf_counter as clock
 import numpy as np
-size = int(GB * 1e9)
-with open("bare.bin", "wb", buffering=0) as file:
-    piece = np.ones(1 << 24, "u1")
-    start = clock()
-    for _ in range(size >> 24):
-        file.write(piece)
-    os.sync()
-    bare = clock() - start
-os.unlink("bare.bin")
 start = clock()
 with cached_block("big") as block:
     began = clock()
-    array = np.full(size >> 3, 1.5)
+    array = np.full(int(GB * 1e9) >> 3, 1.5)
     ended = clock()
 took = clock() - start - (0 if block.hit else ended - began)
 start = clock()
 total = float(array.sum())
-say(took=took, hit=bool(block.hit), read=clock() - start, bare=bare, peak=peak(), size=array.nbytes)
+read = clock() - start
+most = peak()
+os.sync()
+view = memoryview(array).cast("B")
+start = clock()
+with open("bare.bin", "wb", buffering=0) as file:
+    while view:
+        view = view[file.write(view):]
+bare = clock() - start
+os.unlink("bare.bin")
+say(took=took, hit=bool(block.hit), read=read, bare=bare, peak=most, size=array.nbytes)
 """
 )
 
@@ -153,7 +157,7 @@ say(took=took, hit=bool(block.hit), read=clock() - start, bare=bare, peak=peak()
 def run(program: str, folder: Path, *arguments: object) -> Any:
     """Run a program in a fresh interpreter; what it says on its last line."""
     (folder / "program.py").write_text(program)
-    env = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")} | {"XDG_CACHE_HOME": "cache-home"}
     command = [sys.executable, "program.py", *map(str, arguments)]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -166,21 +170,15 @@ def run(program: str, folder: Path, *arguments: object) -> Any:
 
 def multiply(store: Path, count: int, first: int) -> None:
     """Copies of the store's first entry, as if other numbers had been upstream, up to ``count`` entries."""
-    from blockcache.model import Input, Key, Manifest
-
-    original = next(store.glob("entries/*/*/entry.json"))
-    text = original.read_text()
-    key = Manifest.from_json(text.encode()).key
-    was = next(i for i in key.inputs if (i.kind, i.name) == ("value", "number"))
-    rest = [i for i in key.inputs if i != was]
+    original = Manifest.from_json(next(store.glob("entries/*/*/entry.json")).read_bytes())
+    rest = [i for i in original.key.inputs if i.name != "number"]
     names = next(store.glob("names/*"))
     for number in range(first, count):
-        digest = f"{number:032x}"
-        other = Key.of([*rest, Input("value", "number", digest, str(number))]).digest
-        folder = store / "entries" / other[:2] / other
+        key = Key.of([*rest, Input("value", "number", f"{number:032x}", str(number))])
+        folder = store / "entries" / key.digest[:2] / key.digest
         os.makedirs(folder)
-        (folder / "entry.json").write_text(text.replace(key.digest, other).replace(was.digest, digest))
-        (names / other).write_bytes(b"")
+        (folder / "entry.json").write_bytes(replace(original, key=key).to_json())
+        (names / key.digest).write_bytes(b"")
 
 
 def entries(folder: Path, most: int) -> Iterator[Line]:
@@ -236,6 +234,7 @@ def big(folder: Path, gb: float) -> Iterator[Line]:
         assert found["hit"] == (how == "hit")
         goal, limit = ("<= 1.3 x", 1.3) if how == "miss" else ("<= 0.01 x", 0.01)
         yield against(f"{how}, array of {gb:g} GB, against the bare write", found["took"], found["bare"], goal, limit)
+        yield against(f"{how}: then read to its last byte", found["read"], found["bare"])
         beside = found["peak"] - found["size"]
         met = "met" if beside <= MOST_BESIDE else "MISSED"
         yield f"{how}: memory beside the array", f"{beside / (1 << 20):.0f} MiB", "", "", "<= 192 MiB", met

@@ -130,7 +130,8 @@ def answer(arguments: list[str], folder: Path) -> tuple[Any, list[tuple[int, int
 
 def environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")}
-    return kept | {"PYTHONPATH": str(HERE), "PYTHONWARNINGS": "ignore", "XDG_CACHE_HOME": "cache-home"}
+    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return kept | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore", "XDG_CACHE_HOME": "cache-home"}
 
 
 def row(name: str, scale: float, rounds: int, folder: Path) -> dict[str, dict[str, list[float]]]:

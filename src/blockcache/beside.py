@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import sys
 import threading
+import weakref
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import CodeType, FrameType
+
+_BINDS = ("STORE_NAME", "STORE_GLOBAL")
 
 
 class Stay:
@@ -20,6 +26,7 @@ class Stay:
 
 _inside: ContextVar[tuple[Stay, ...]] = ContextVar("blockcache_inside", default=())
 _running: set[Stay] = set()
+_started_in: weakref.WeakKeyDictionary[threading.Thread, tuple[Stay, ...]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -49,6 +56,20 @@ def around() -> tuple[Stay, ...]:
     return _inside.get()
 
 
+def started(thread: threading.Thread) -> None:
+    """A thread is started by what runs here."""
+    bodies = behind()
+    if bodies:
+        _started_in[thread] = bodies
+
+
+def behind() -> tuple[Stay, ...]:
+    """The bodies that this code runs in, and those in which its thread was started."""
+    # Not `current_thread`: of a thread that it does not know it makes one that is listed ever after.
+    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+    return (*_started_in.get(thread, ()), *_inside.get()) if thread is not None else _inside.get()
+
+
 def _has_other_tasks() -> bool:
     """Whether something else may run while this task waits; what is no task of asyncio is not known."""
     asyncio = sys.modules.get("asyncio")
@@ -65,3 +86,17 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def bound_by_threads(namespace: Mapping[str, object]) -> set[str]:
+    """Names of a module that other threads may have bound just now: what the code that they are in binds there."""
+    own, found, seen = threading.get_ident(), set[str](), set[CodeType]()
+    for thread, innermost in sys._current_frames().items():
+        frame: FrameType | None = innermost if thread != own else None
+        while frame is not None:
+            if frame.f_globals is namespace:
+                seen.add(frame.f_code)
+            frame = frame.f_back
+    for code in seen:
+        found.update(step.argval for step in dis.get_instructions(code) if step.opname in _BINDS)
+    return found

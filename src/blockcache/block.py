@@ -13,19 +13,21 @@ from functools import partial
 from types import EllipsisType, FrameType, TracebackType
 from typing import Any, Literal
 
-from blockcache import entering, lookup, passage, report, restoring, running, settings
+from blockcache import entering, flight, lookup, report, restoring, running, settings, statistics, turns
 from blockcache import inputs as declared
 from blockcache import outputs as produced
 from blockcache.cells import Cell
 from blockcache.errors import CacheError, CacheWarning, FrozenMissError
 from blockcache.events import BlockFinished
-from blockcache.frames import Done, Namespace, Skip, entry_point
+from blockcache.frames import Done, Later, Namespace, Skip, entry_point
 from blockcache.hosts import Place
 from blockcache.key import pinning
 from blockcache.model import Hit, Lookup, Miss
 from blockcache.passage import Options, Passage
+from blockcache.stores.opened import store_at
 
 report.install()
+statistics.install()
 
 Pin = Literal["exact", "minor", "major"] | None
 
@@ -146,11 +148,17 @@ class cached_block:
     # -- entering --------------------------------------------------------------------------
 
     def __enter__(self) -> cached_block:
-        return self._begin(self._look_up(sys._getframe(1)))
+        run = self._look_up(sys._getframe(1))
+        if run is not None and turns.may_wait(run):
+            flight.stand_still(turns.take(run, blocks=True))
+        return self._begin(run)
 
     def __aenter__(self) -> Awaitable[cached_block]:
         # Looked up at once, where the frame still stands at the header; begun when it is awaited, as the last act.
-        return Done(partial(self._begin, self._look_up(sys._getframe(1))))
+        run = self._look_up(sys._getframe(1))
+        if run is not None and turns.may_wait(run):
+            return Later(flight.let_others_run(turns.take(run, blocks=False)), partial(self._begin, run))
+        return Done(partial(self._begin, run))
 
     def _look_up(self, frame: FrameType) -> Passage | None:
         """Look up the block that ``frame`` is entering; None in mode off."""
@@ -187,7 +195,6 @@ class cached_block:
         )
         run.check_excluded()
         lookup.look_up(run)
-        self.key = run.built.key.digest if run.built is not None else ""
         return run
 
     def _give_up(self, chosen: settings.Settings, place: Place, line: int, error: Exception) -> None:
@@ -204,6 +211,7 @@ class cached_block:
         """Skip the body, or let it begin."""
         if run is None:  # mode off
             return self
+        self.key = run.built.key.digest if run.built is not None else ""
         chosen = run.settings
         if isinstance(run.result, Hit) and not to_be_verified(chosen) and lookup.ready(run):
             run.skip = Skip(run.frame, run.entry)
@@ -217,7 +225,11 @@ class cached_block:
             why = run.problem or report.why(run.result) if isinstance(run.result, Miss) else run.problem
             raise FrozenMissError(f"block {self.name!r} ({run.place.file}:{run.line}) missed in frozen mode: {why}")
         self._passage = run
-        running.begin(run)
+        try:
+            running.begin(run)
+        except BaseException:
+            turns.end(run)
+            raise
         return self
 
     # -- leaving ---------------------------------------------------------------------------
@@ -239,6 +251,7 @@ class cached_block:
             else:
                 running.end(run, kind)
         finally:
+            turns.end(run)
             self._passage = None
             self._event, self._at = run.event, run.store_path
             self._facts = (
@@ -286,7 +299,7 @@ class cached_block:
             return {}, {}
         from blockcache import catalogue  # takes longer to import than most hits take
 
-        store = passage.store_at(self._at)
+        store = store_at(self._at)
         return catalogue.read_texts(store, manifest), catalogue.read_texts(store, nearest)
 
     def _repr_html_(self) -> str:

@@ -162,13 +162,7 @@ class _CallPaths(Paths):
 
 
 class Call(Passage):
-    """One call of a cached function, as a passage through a block whose body is the call.
-
-    Attributes
-    ----------
-    answers
-        An entry answers; the function is not called.
-    """
+    """One call of a cached function, as a passage through a block whose body is the call."""
 
     noun = "function"
     __eq__ = object.__eq__
@@ -176,7 +170,6 @@ class Call(Passage):
 
     def __init__(self, site: Site, frame: FrameType, values: dict[str, Any], chosen: settings.Settings) -> None:
         self.site = site
-        self.answers = False
         super().__init__(
             name=site.name,
             owner=_NOBODY,

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from blockcache import beside
 from blockcache.analysis import Block
 from blockcache.errors import CodecError, FingerprintError
 from blockcache.fingerprint import modules
@@ -290,6 +291,9 @@ class Walk:
             and not str(type(value).__module__).startswith("blockcache.")  # the name behind `as`
             and not bound_by_body(name, self._home)
         ]
+        if strange:
+            others = beside.bound_by_threads(self._home)
+            strange = [name for name in strange if name not in others]
         if strange:
             raise CodecError(
                 f"{', '.join(sorted(strange))} was bound in the module by other code than the body's, which a hit "

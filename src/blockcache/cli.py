@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from blockcache import __version__, catalogue, keeping, report, room, tables
+from blockcache import __version__, capacity, catalogue, keeping, report, tables, totals
 from blockcache.catalogue import Catalogue, Stored
 from blockcache.errors import CacheError
 from blockcache.finding import choose, json_option, open_place, open_store
@@ -77,7 +77,7 @@ def list_entries(store_argument: str | None, as_json: bool) -> None:
             flexible=("name", "where"),
             optional=("key", "host", "outputs"),
         )
-    _say_unreadable(found)
+    tables.say_unreadable(found.unreadable)
 
 
 @main.command()
@@ -258,53 +258,19 @@ def _verify_script(
 @main.command()
 @json_option
 @click.pass_obj
-def stats(store_argument: str | None, as_json: bool) -> None:
-    """Count entries, bytes on disk, and the work that they keep."""
-    place, store, found = open_store(store_argument)
-    used = catalogue.usage(store, found) if store is not None else catalogue.Usage()
-    biggest = _by_name(found)[:10]
-    if as_json:
-        tables.print_json({"store": place, **asdict(used), "unreadable": len(found.unreadable), "biggest": biggest})
-        return
-    if store is None:
-        click.echo(f"no entries in {place}")
-        return
-    rows = [
-        ("store", place),
-        ("entries", f"{used.entries} of {tables.count(used.names, 'block', 'blocks')}"),
-        ("on disk", f"{report.size(used.size_bytes)} in {tables.count(used.blobs, 'blob', 'blobs')}"),
-        ("shared", f"{report.size(used.shared_bytes)} more if entries did not share blobs"),
-        ("sources", f"{report.size(used.text_bytes)} of code, to show what changed"),
-        ("work kept", report.duration(used.work_s)),
-    ]
-    if used.orphans:
-        rows.append(("unused", f"{report.size(used.orphan_bytes)} in {tables.count(used.orphans, 'blob', 'blobs')}"))
-    tables.print_lines("\n".join(f"{fact:<9}  {text}" for fact, text in rows))
-    if biggest:
-        click.echo()
-        columns = [("biggest blocks", False), ("entries", True), ("size", True), ("work", True)]
-        table = [
-            (report.one_line(b["name"]), str(b["entries"]), report.size(b["size_bytes"]), report.duration(b["work_s"]))
-            for b in biggest
-        ]
-        tables.print_table(columns, table, flexible=("biggest blocks",))
-    _say_unreadable(found)
-
-
-@main.command()
-@json_option
-@click.pass_obj
 def config(store_argument: str | None, as_json: bool) -> None:
     """Show each setting in the current directory, and where it comes from."""
     from blockcache.stores.local import LocalStore
+    from blockcache.stores.mounts import is_shared, kind_of
 
     settings = resolve(str(Path.cwd()), store=store_argument)
     path = store_path(settings, str(Path.cwd()))
-    most = room.max_bytes(LocalStore(path), settings)
+    most = capacity.max_bytes(LocalStore(path), settings)
+    kind = kind_of(path)
     names = list(VARIABLES)
     if as_json:
         values = {n: {"value": _plain(getattr(settings, n)), "origin": settings.origin[n]} for n in names}
-        tables.print_json({"settings": values, "store_path": path, "max_bytes": most})
+        tables.print_json({"settings": values, "store_path": path, "file_system": kind, "max_bytes": most})
         return
     rows = [(n, _value(settings, n), settings.origin[n]) for n in names]
     if settings.max_size is None and most is not None:
@@ -312,7 +278,12 @@ def config(store_argument: str | None, as_json: bool) -> None:
         rows[names.index("max_size")] = ("max_size", report.size(most), of)
     columns = [("setting", False), ("value", False), ("comes from", False)]
     tables.print_table(columns, rows, flexible=("comes from",))
-    click.echo(f"\nstore: {path}")
+    note = (
+        f" ({kind}, other machines may write: every byte is read and hashed, nothing is mapped)"
+        if is_shared(kind)
+        else ""
+    )
+    click.echo(f"\nstore: {path}{note}")
 
 
 @main.command()
@@ -341,7 +312,7 @@ def demo(as_json: bool) -> None:
     tables.print_table(columns, rows, flexible=("block",))
 
 
-for _command in (keeping.rm, keeping.gc, keeping.pin, keeping.unpin):
+for _command in (keeping.rm, keeping.gc, keeping.pin, keeping.unpin, totals.stats):
     main.add_command(_command)
 
 
@@ -386,17 +357,6 @@ def _print_explained(
             **{name: facts[name] for name in ("inputs", "discovered", "untracked")},
         }
     )
-
-
-def _by_name(found: Catalogue) -> list[dict[str, Any]]:
-    """Blocks by the bytes that their entries need, biggest first."""
-    rows = []
-    for name in {e.manifest.name for e in found.entries}:
-        manifests = [e.manifest for e in found.entries if e.manifest.name == name]
-        blobs = {b.digest: b.size_bytes for m in manifests for b in m.all_blobs}
-        work_s = sum(m.provenance.duration_s for m in manifests)
-        rows.append({"name": name, "entries": len(manifests), "size_bytes": sum(blobs.values()), "work_s": work_s})
-    return sorted(rows, key=lambda row: (-row["size_bytes"], row["name"]))
 
 
 # ---- entries in words ----
@@ -527,11 +487,3 @@ def _plain(value: object) -> object:
 def _times(first_s: float, second_s: float) -> str:
     ratio = first_s / max(second_s, 1e-6)
     return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
-
-
-def _say_unreadable(found: Catalogue) -> None:
-    if found.unreadable:
-        lines = [f"{tables.count(len(found.unreadable), 'manifest', 'manifests')} cannot be read:"]
-        lines += [f"  {one.path}: {report.one_line(one.problem)}" for one in found.unreadable]
-        click.echo(err=True)
-        tables.print_lines("\n".join(lines), err=True)

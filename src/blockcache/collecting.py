@@ -40,9 +40,9 @@ _MOST_NAMED = 3
 
 
 def save(
-    run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object], ran_s: float
-) -> Manifest:
-    """Save what the body did.
+    run: Passage, recorded: discovered.Recorded, said: capture.Captured, after: Mapping[str, object]
+) -> Manifest | None:
+    """Save what the body did; None where that is not worth it.
 
     Raises
     ------
@@ -59,6 +59,8 @@ def save(
         raise CodecError("the body was left by a return, break or continue, which a hit could not repeat")
     made = outputs.made(run.produces, run.memo) if run.produces is not None else None
     results = _results(run, recorded, said, after, changed, made)
+    if upkeep.is_quick(run, matters=bool(results.untracked or made)):
+        return None
     texts = texts_of(
         run.built.key.inputs,
         run.built.objects,
@@ -71,7 +73,7 @@ def save(
         run.name,
         run.built,
         results,
-        telling.provenance(run, ran_s),
+        telling.provenance(run),
         run.namespace.globals,
         texts,
         run.settings.redact,

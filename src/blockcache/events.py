@@ -7,6 +7,7 @@ end knows all of that.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -46,6 +47,15 @@ class BlockFinished:
         Why it missed, in one clause.
     differences
         Against the nearest entry, likeliest cause first.
+    cause
+        Why the body ran, as one of a few clauses to count by (``first run``, ``body changed``, ``ttl``); empty where
+        there was no lookup.
+    obstacle
+        On a miss: why nothing was saved, as one of a few clauses to count by; empty where it was, or was not to be.
+    key_s
+        Time to build the key.
+    body_s
+        How long the body took, where it ran.
     saved_s
         On a hit: how long the body took in the run that made the entry.
     load_s
@@ -64,14 +74,17 @@ class BlockFinished:
         On a miss: what the body did that no later lookup can check, where an entry before did not say so already.
     differing
         What is not as the entry says, in clauses.
+    waited
+        How long it waited for another run of the same block, in a clause; empty when it did not.
     notes
-        What else is to be said, in clauses: entries that went to make room.
+        What else is to be said, in clauses: entries that went to make room, a result that is not worth keeping.
     calls
         Of a cached function that is called often: what its calls came to so far, in place of the line.
     lacking
         On a hit in a notebook: names that a later cell may want and that the entry does not give back.
-    quiet, log_path
-        The settings at this block: no line on standard error; file for one line of JSON.
+    quiet, log_path, counted_in
+        The settings at this block: no line on standard error; file for one line of JSON; the store whose statistics
+        count it, None where nothing may be written.
     """
 
     name: str
@@ -83,6 +96,10 @@ class BlockFinished:
     key: str = ""
     reason: str = ""
     differences: tuple[Difference, ...] = ()
+    cause: str = ""
+    obstacle: str = ""
+    key_s: float | None = None
+    body_s: float | None = None
     saved_s: float | None = None
     load_s: float | None = None
     save_s: float | None = None
@@ -92,11 +109,13 @@ class BlockFinished:
     problem: str = ""
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
+    waited: str = ""
     notes: tuple[str, ...] = ()
     calls: Calls | None = None
     lacking: tuple[str, ...] = ()
     quiet: bool = False
     log_path: str | None = None
+    counted_in: str | None = None
 
 
 Subscriber = Callable[[BlockFinished], None]
@@ -127,6 +146,7 @@ def emit(event: BlockFinished) -> None:
         try:
             subscriber(event)
         except Exception:
-            import logging
+            with contextlib.suppress(Exception):  # a disk that cannot be read now holds the library of logging too
+                import logging
 
-            logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")
+                logging.getLogger("blockcache").exception("a subscriber of blockcache's events failed")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 #: Uses within this time are as good as now.
 _RECENT_S = 3600.0
 #: What is left of the most that a store may hold after a collection: the next one is as far away as a tenth of it.
-_LEFT = 0.9
+LEFT = 0.9
 
 LEAST_WORTH = "least work spared for its bytes and age"
 
@@ -152,7 +152,7 @@ def choose(
     held = fixed.union(*(e.blobs for e in left))
     total = other_bytes + sum(e.size_bytes for e in (*staying, *left)) + sum(sizes.get(b, 0) for b in held)
     if total > limits.max_bytes:
-        going += _least_worth(left, shares, total - int(_LEFT * limits.max_bytes))
+        going += _least_worth(left, shares, total - int(LEFT * limits.max_bytes))
     return going
 
 

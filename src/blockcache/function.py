@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import CodeType, EllipsisType, FrameType, MethodType
 from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
-from blockcache import hosts, lookup, nearest, passage, report, restoring, running, settings
+from blockcache import flight, hosts, lookup, nearest, report, restoring, running, settings, turns
 from blockcache.block import Pin, checked_options, to_be_verified
 from blockcache.call import FUNCTION, RESULT, Call, Site, Tally, block_of, is_call
 from blockcache.errors import BlockError, CacheError, FrozenMissError, SettingError
@@ -20,6 +20,7 @@ from blockcache.fingerprint.registry import Cached
 from blockcache.hosts import Place
 from blockcache.model import Hit, Input, Manifest, Miss
 from blockcache.passage import Options
+from blockcache.stores.opened import store_at
 
 report.install()
 
@@ -127,39 +128,49 @@ class CachedFunction(Cached, Generic[P, R]):
         tuple of Manifest
             ``key.inputs`` has the arguments, each with a note for people; ``provenance`` when it was made, in how long.
         """
-        store = passage.store_at(settings.store_path(self._settings(None), self._site.place.folder))
+        store = store_at(settings.store_path(self._settings(None), self._site.place.folder))
         return tuple(m for m in nearest.entries_of(store, self.name) if is_call(m))
 
     def _call(self, frame: FrameType, mode: Mode | None, args: Any, kwargs: Any) -> Any:
         call = self._enter(frame, mode, args, kwargs)
         if call is None:
             return self.__wrapped__(*args, **kwargs)
-        if call.answers:
+        if turns.may_wait(call):
+            flight.stand_still(turns.take(call, blocks=True))
+        if self._is_answered(call):
             return restoring.restore(call)[RESULT]
-        running.begin(call)
         try:
-            result = self.__wrapped__(*args, **kwargs)
-        except BaseException as error:
-            running.end(call, type(error))
-            raise
-        call.namespace.assign({RESULT: result})
-        running.end(call, None)
+            running.begin(call)
+            try:
+                result = self.__wrapped__(*args, **kwargs)
+            except BaseException as error:
+                running.end(call, type(error))
+                raise
+            call.namespace.assign({RESULT: result})
+            running.end(call, None)
+        finally:
+            turns.end(call)
         return result
 
     async def _call_async(self, mode: Mode | None, args: Any, kwargs: Any) -> Any:
         call = self._enter(sys._getframe(1), mode, args, kwargs)
         if call is None:
             return await self.__wrapped__(*args, **kwargs)
-        if call.answers:
+        if turns.may_wait(call):
+            await flight.let_others_run(turns.take(call, blocks=False))
+        if self._is_answered(call):
             return restoring.restore(call)[RESULT]
-        running.begin(call)
         try:
-            result = await self.__wrapped__(*args, **kwargs)
-        except BaseException as error:
-            running.end(call, type(error))
-            raise
-        call.namespace.assign({RESULT: result})
-        running.end(call, None)
+            running.begin(call)
+            try:
+                result = await self.__wrapped__(*args, **kwargs)
+            except BaseException as error:
+                running.end(call, type(error))
+                raise
+            call.namespace.assign({RESULT: result})
+            running.end(call, None)
+        finally:
+            turns.end(call)
         return result
 
     def _enter(self, frame: FrameType, mode: Mode | None, args: Any, kwargs: Any) -> Call | None:
@@ -173,11 +184,16 @@ class CachedFunction(Cached, Generic[P, R]):
             return None  # the function says it better
         call = Call(self._site, frame, values, chosen)
         lookup.look_up(call)
-        call.answers = isinstance(call.result, Hit) and not to_be_verified(chosen) and lookup.ready(call)
-        if chosen.mode == "frozen" and not call.answers:
+        return call
+
+    def _is_answered(self, call: Call) -> bool:
+        """Whether an entry answers; the function is not called then."""
+        if isinstance(call.result, Hit) and not to_be_verified(call.settings) and lookup.ready(call):
+            return True
+        if call.settings.mode == "frozen":
             why = call.problem or (report.why(call.result) if isinstance(call.result, Miss) else "")
             raise FrozenMissError(f"function {self.name!r} ({self._site.place.file}) missed in frozen mode: {why}")
-        return call
+        return False
 
     def _settings(self, mode: Mode | None) -> settings.Settings:
         chosen = settings.in_force(self._site.place.folder, mode=self._mode, store=self._store, capture=self._capture)

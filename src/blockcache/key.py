@@ -13,6 +13,7 @@ from typing import Any
 from blockcache import ambient, earlier, files
 from blockcache.analysis import Block
 from blockcache.errors import CacheError, FingerprintError
+from blockcache.fingerprint import buffers
 from blockcache.fingerprint.code import OPAQUE_ATTRIBUTES, SPEAKERS, telling, words
 from blockcache.fingerprint.modules import normal_name
 from blockcache.fingerprint.plain import PLAIN
@@ -201,6 +202,7 @@ def build(
     for ref in block.imports:
         reach.imported(ref.module, (ref.attribute,) if ref.attribute else None, ref.level, package)
     reach.finish()
+    buffers.settle()
     reach.uses |= telling(block.source)
     states = earlier.states(reach, upstream.ran, loaded)
     states += ambient.states(reach.uses, reach.values)

@@ -6,6 +6,7 @@ import functools
 import importlib
 import os
 import sys
+import time
 from dataclasses import replace
 from importlib.util import resolve_name
 
@@ -19,11 +20,13 @@ from blockcache.texts import redacted
 _passed: set[tuple[str, int]] = set()
 
 
-def look_up(run: Passage) -> None:
+def look_up(run: Passage, *, again: bool = False) -> None:
     """Build the key, find its entry and decode it; trouble becomes a miss with one warning."""
     try:
         _build(run)
-        _refuse_another(run)
+        if not again:
+            run.key_s = time.perf_counter() - run.started
+            _refuse_another(run)
         _find(run)
         if isinstance(run.result, Hit):
             _judge(run, run.result)
@@ -35,7 +38,7 @@ def look_up(run: Passage) -> None:
     hit = run.result
     if isinstance(hit, Hit) and any(map(run.namespace.is_local, run.as_run(hit.manifest.deleted))):
         # The compiler counts on a function's variable staying bound: it cannot be unbound from outside.
-        run.result = Miss("a variable that the block deletes is bound now")
+        run.result = Miss("a variable that the block deletes is bound now", cause="variable bound now")
 
 
 def _build(run: Passage) -> None:
@@ -53,8 +56,11 @@ def _build(run: Passage) -> None:
     }
     options = run.options
     run.demands = key.Demands(declared_inputs(run), options.pin, options.ignored, options.ignored_names)
-    paths = run.paths()
-    ran = functools.cache(functools.partial(entering.ran, run.frame))
+    if run.upstream is not None:
+        # Again, after waiting: the frame may have moved on to awaiting, and what ran before it is the same.
+        paths, ran = run.upstream.paths, run.upstream.ran
+    else:
+        paths, ran = run.paths(), functools.cache(functools.partial(entering.ran, run.frame))
     while True:
         kept = {name: value for name, value in bound.items() if name not in run.set_aside}
         local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))
@@ -108,7 +114,7 @@ def declared_inputs(run: Passage) -> tuple[Input, ...]:
 def _find(run: Passage) -> None:
     assert run.built is not None
     if run.settings.mode == "refresh":
-        run.result = Miss("refresh")
+        run.result = Miss("refresh", cause="refresh")
         return
     try:
         run.result = loading.lookup(
@@ -128,7 +134,7 @@ def _find(run: Passage) -> None:
         )
     except (IntegrityError, CodecError) as error:
         # As good as no entry: the body runs, and saving its result heals the store.
-        run.result = Miss(f"the entry could not be used: {error}")
+        run.result = Miss(f"the entry could not be used: {error}", cause="entry unusable")
         run.unusable = isinstance(error, CodecError)
 
 
@@ -145,13 +151,14 @@ def _named_module(run: Passage, name: str) -> object:
 
 def _judge(run: Passage, hit: Hit) -> None:
     """See whether the entry that is found may answer here, and call its values what they are called here."""
-    why = capture.refused(hit.kept, run.settings.capture)
+    why, cause = capture.refused(hit.kept, run.settings.capture), "entry incomplete"
     if not why and run.cell is not None and run.cell.shows and cells.LAST not in hit.kept:
         # Saved by a `with` statement, which drops that value.
         why = "the entry has no value of the last expression"
-    why = why or _invalid(run, hit)
+    if not why:
+        why, cause = _invalid(run, hit), "validate"
     if why:
-        run.result = Miss(why, nearest=hit.manifest, same_key=True)
+        run.result = Miss(why, nearest=hit.manifest, same_key=True, cause=cause)
         return
     if run.block.written:
         hit = replace(hit, values=dict(zip(run.as_run(hit.values), hit.values.values(), strict=True)))
@@ -180,5 +187,6 @@ def ready(run: Passage) -> bool:
     try:
         run.staged = outputs.stage(run.produces, hit.manifest.files, run.store, verify, run.memo)
     except (CacheError, OSError) as error:
-        run.result = Miss(f"an output cannot be put back: {error}", nearest=hit.manifest, same_key=True)
+        why = f"an output cannot be put back: {error}"
+        run.result = Miss(why, nearest=hit.manifest, same_key=True, cause="output not put back")
     return run.staged is not None

@@ -420,7 +420,8 @@ class Hit:
     """A lookup that found an entry whose values have been read, verified and decoded.
 
     ``kept`` is what the entry holds beside the outputs, see :class:`blockcache.saving.Results`; ``in_memory`` says
-    that this process held the entry already.
+    that this process held the entry already. ``decode_s`` is the processor's time that turning bytes into values took;
+    0 where that was not measured, or something was imported meanwhile.
     """
 
     manifest: Manifest
@@ -428,6 +429,7 @@ class Hit:
     load_s: float
     kept: Mapping[str, Any] = field(default_factory=dict)
     in_memory: bool = False
+    decode_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,12 +446,26 @@ class Miss:
         The entry compared with.
     same_key
         Whether that entry is of the same key, and differs in discovered inputs only.
+    cause
+        The reason as one of a few clauses to count by, where there are no differences.
     """
 
     reason: str
     differences: tuple[Difference, ...] = ()
     nearest: Manifest | None = field(default=None, repr=False)
     same_key: bool = False
+    cause: str = ""
 
+    @property
+    def counted_as(self) -> str:
+        """Why it missed, as one of a few clauses to count by: the likeliest difference by its kind, or the cause."""
+        if not self.differences:
+            return self.cause
+        kind = self.differences[0].kind
+        return f"{_CALLED.get(kind, kind)} changed"
+
+
+#: Kinds of inputs that are called otherwise where misses are counted.
+_CALLED = {"code": "body", "env": "environment variable", "extra": "declared value", "path": "execution path"}
 
 Lookup = Hit | Miss

@@ -23,7 +23,7 @@ def miss(store: Store, block_name: str, key: Key) -> Miss:
     # In a loop, what this process met last: reading all that a name has would cost more at each round.
     entries = _recent.get((store.url, block_name)) or _newest(store, block_name)
     if not entries:
-        return Miss("first run")
+        return Miss("first run", cause="first run")
     nearest, differences = min(
         ((entry, compare(key.inputs, entry.key.inputs)) for entry in entries),
         key=lambda pair: len(pair[1]),
@@ -41,12 +41,12 @@ def met(store: Store, block_name: str, manifest: Manifest) -> None:
 
 def _newest(store: Store, block_name: str) -> tuple[Manifest, ...]:
     """The last entries of a name, one for each key: a name with a million entries costs no more than one with ten."""
-    keys = _last(store, label_folder(block_name), _NEAREST_OF)
+    keys = last(store, label_folder(block_name), _NEAREST_OF)
     # The entries of one key have the same inputs: any of them will do.
-    return tuple(_by_age(store, (name for key in keys for name in _last(store, _entries(key), 1))))
+    return tuple(_by_age(store, (name for key in keys for name in last(store, _entries(key), 1))))
 
 
-def _last(store: Store, folder: str, count: int) -> Sequence[str]:
+def last(store: Store, folder: str, count: int) -> Sequence[str]:
     """A few names below a folder, the last put first where the store can tell."""
     return store.newest(folder, count) if is_measured(store) else list(itertools.islice(store.list(folder), count))
 

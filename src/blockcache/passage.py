@@ -10,7 +10,20 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any, ClassVar
 
-from blockcache import beside, capture, cells, changes, discovered, entering, inputs, key, outputs, process, settings
+from blockcache import (
+    beside,
+    capture,
+    cells,
+    changes,
+    discovered,
+    entering,
+    flight,
+    inputs,
+    key,
+    outputs,
+    process,
+    settings,
+)
 from blockcache.analysis import Block
 from blockcache.codec import running
 from blockcache.errors import CacheError
@@ -21,7 +34,7 @@ from blockcache.memory import Memory
 from blockcache.model import Lookup, Manifest, Miss, Unsaved
 from blockcache.paths import Paths
 from blockcache.stores import Store
-from blockcache.stores.local import LocalStore
+from blockcache.stores.opened import store_at
 
 #: Code that may await.
 _COROUTINES = 0x80 | 0x200
@@ -29,7 +42,6 @@ _WAITS = re.compile(r"\b(?:await|async)\b")
 
 # Names that a block has bound in a module, by (id of the module's globals, block name): name -> id of the value.
 _bound_by: dict[tuple[int, str], dict[str, int]] = {}
-_stores: dict[str, Store] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +77,8 @@ class Passage:
         The key, what it was built from, and what the arguments say about it; None before there is one.
     result
         What the lookup found.
-    problem
-        What went wrong, in one clause.
+    problem, obstacle
+        What went wrong, in one clause; why nothing is saved, as one of a few clauses to count by.
     skip
         The skip of the body, on a hit.
     lacking
@@ -84,12 +96,14 @@ class Passage:
     before, set_aside, loaded, drawn, stood
         How things stood when the body began: what it binds, names put out of sight, modules, random generators, the
         state of the process.
-    began
-        When it did.
+    key_s, began, body_s
+        How long the key took, when the body began, how long it took.
     recorder, heard, walk, stay
         What watches it: what it reads, what it says, what it changes, what runs beside it.
     settled
         What it changed in the process.
+    lease, waited
+        The right to run the body while others wait; for whom it waited itself and how long, in words.
     manifest, event
         The entry that was read or made, and what was told.
     """
@@ -111,6 +125,7 @@ class Passage:
     demands: key.Demands = field(default_factory=key.Demands)
     result: Lookup = field(default_factory=lambda: Miss(""))
     problem: str = ""
+    obstacle: str = ""
     skip: Skip | None = None
     lacking: dict[str, Unsaved] = field(default_factory=dict)
     missed: bool = False
@@ -120,7 +135,9 @@ class Passage:
     before: Mapping[str, object] = field(default_factory=dict)
     set_aside: dict[str, object] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
+    key_s: float | None = None
     began: float = 0.0
+    body_s: float | None = None
     drawn: Mapping[str, str] = field(default_factory=dict)
     stood: Mapping[str, object] = field(default_factory=dict)
     settled: process.Changed = field(default_factory=lambda: process.Changed({}))
@@ -130,6 +147,8 @@ class Passage:
     stay: beside.Stay | None = None
     produces: outputs.Declared | None = None
     staged: outputs.Staged | None = None
+    lease: flight.Lease | None = None
+    waited: str = ""
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"
@@ -252,11 +271,3 @@ class Passage:
     def store(self) -> Store:
         """The store itself."""
         return store_at(self.store_path)
-
-
-def store_at(path: str) -> Store:
-    """The store in a folder; opened once."""
-    found = _stores.get(path)
-    if found is None:
-        found = _stores[path] = LocalStore(path)
-    return found

@@ -1,4 +1,4 @@
-"""Small records on disk that save later processes time: what is known of sources, one file each.
+"""Small records on disk that save later processes time: what is known of sources and of blobs, one file each.
 
 A record that is damaged, of another version or gone costs the time of making it again, and nothing else.
 """

@@ -54,7 +54,7 @@ def restore(run: Passage) -> Mapping[str, object]:
     unsaved.tell_around(run.frame, dict(zip(lacking, rows, strict=True)))
     wanted.watch(run, rows, lacking=True)
     public = [row.name for row in rows if not row.name.startswith("_")] if run.has_later_cells else []
-    upkeep.used(run, hit.manifest)
+    upkeep.used(run, hit)
     telling.finish(run, "hit", manifest=hit.manifest, load_s=hit.load_s, lacking=tuple(public))
     return values
 

@@ -1,4 +1,4 @@
-"""Room in a store: how much may be in it, and a collection of what goes.
+"""Room in a store: a collection of what goes.
 
 A collection runs beside writers and readers that know nothing of it. What keeps it safe:
 
@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from blockcache.capacity import max_bytes
 from blockcache.errors import StoreError
-from blockcache.eviction import Entry, Going, Limits, choose
+from blockcache.eviction import LEFT, Entry, Going, Limits, choose
 from blockcache.model import FORMAT, SERVED
 from blockcache.naming import pinned_path
 from blockcache.settings import Settings
@@ -32,15 +33,11 @@ from blockcache.stores import Buffer, Kept, Measured, Store, is_measured
 
 #: How long a blob that no entry names may belong to a save that is going on, and what a killed one left stays.
 GRACE_S = 3600.0
-#: How long what `blockcache verify` found to be wrong stays for people to look at.
-QUARANTINED_S = 7 * 24 * 3600.0
+#: How long other families stay: what `blockcache verify` found wrong, for people to look at; leases, which a living
+#: owner renews all the time.
+STAY_S = {"quarantine": 7 * 24 * 3600.0, "leases": 24 * 3600.0}
 #: Times of files are this coarse.
 _TICK_S = 0.05
-#: The share of the disk that a store may fill by default: of what is free on it and what the store has.
-SHARE = 0.1
-#: After a collection the estimate is at most this share of the limit: where what is pinned fills the store, the next
-#: collection is not due at once.
-_LEFT = 0.9
 
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
 
@@ -63,10 +60,12 @@ class Stock:
         Paths of pinned entries.
     leading
         By key, names of the records that lead to it: pointers from block names, and pins.
+    leases
+        Names of leases.
     keys
         Keys that have a manifest, readable or not.
-    quarantined
-        What is in the quarantine, and what it takes up.
+    passing
+        Names that stay for a time only: for how long, and what they take up.
     other_bytes
         What everything takes up but ``entries`` and ``blobs``.
     """
@@ -77,8 +76,9 @@ class Stock:
     torn: list[str] = field(default_factory=list)
     pinned: set[str] = field(default_factory=set)
     leading: dict[str, list[str]] = field(default_factory=dict)
+    leases: list[str] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
-    quarantined: dict[str, int] = field(default_factory=dict)
+    passing: dict[str, tuple[float, int]] = field(default_factory=dict)
     other_bytes: int = 0
 
     @property
@@ -117,10 +117,7 @@ class Collected(NamedTuple):
     left_bytes: int
 
 
-# -- how much there may be -----------------------------------------------------------------
-
-# By the store's place: the default is that of the moment when a process first needs it.
-_defaults: dict[str, int | None] = {}
+# -- collections ---------------------------------------------------------------------------
 
 
 def limits(store: Store, settings: Settings) -> Limits:
@@ -128,31 +125,8 @@ def limits(store: Store, settings: Settings) -> Limits:
     return Limits(max_bytes(store, settings), settings.keep, settings.ttl)
 
 
-def max_bytes(store: Store, settings: Settings) -> int | None:
-    """How much the store may hold; None for no limit. The default is taken once for a process and a store.
-
-    Raises
-    ------
-    StoreError
-        When the store cannot be read.
-    """
-    if settings.max_size is not None:
-        return None if settings.max_size == math.inf else int(settings.max_size)
-    if not is_measured(store):
-        return None
-    if store.url not in _defaults:
-        filled, free = store.room()
-        if filled is None:
-            filled = sum(kept.size_bytes for kept in store.survey(""))
-        _defaults[store.url] = None if free is None else int(SHARE * (filled + free))
-    return _defaults[store.url]
-
-
-# -- collections ---------------------------------------------------------------------------
-
-
 def after_save(store: Store, settings: Settings, path: str) -> Collected | None:
-    """Collect where the store holds more than it may; the entry ``path``, which was saved just now, stays.
+    """Collect where the store does hold more than it may; the entry ``path``, which was saved just now, stays.
 
     Returns what was collected; None where there was nothing to do, or somebody else is at it.
 
@@ -161,11 +135,8 @@ def after_save(store: Store, settings: Settings, path: str) -> Collected | None:
     StoreError
         When the store cannot be read or changed.
     """
-    if not is_measured(store):
-        return None
-    filled, _ = store.room()
     most = max_bytes(store, settings)
-    if most is None or (filled is not None and filled <= most):
+    if most is None or not is_measured(store):
         return None
     with store.alone() as alone:
         if not alone:
@@ -239,11 +210,12 @@ class _Sweep:
         going = self._entries(due(self._stock, wanted, spared))
         orphans, orphan_bytes = self._blobs()
         self._records()
-        self._quarantine()
+        self._passing()
         left_bytes = self.found_bytes - self._freed_bytes
         # What others have put meanwhile may be in what was found, or not.
         meanwhile = max((self._store.room().filled_bytes or 0) - before, 0)
-        most = math.inf if wanted.max_bytes is None else _LEFT * wanted.max_bytes
+        # Where what is pinned fills the store, the next collection must not be due at once.
+        most = math.inf if wanted.max_bytes is None else LEFT * wanted.max_bytes
         self._store.settle(int(min(left_bytes + meanwhile, most)))
         return Collected(tuple(going), orphans, orphan_bytes, self._freed_bytes, left_bytes)
 
@@ -301,11 +273,13 @@ class _Sweep:
             if not self._stock.keys.get(key):
                 for name in names:
                     self._store.discard(name, self._since_s if key in mine else GRACE_S)
+        for name in self._stock.leases:  # whoever holds one writes it again all the time
+            self._store.discard(name, GRACE_S)
 
-    def _quarantine(self) -> None:
-        """Let go what has been in the quarantine for long."""
-        for name, size_bytes in self._stock.quarantined.items():
-            self._freed_bytes += size_bytes * self._store.discard(name, QUARANTINED_S)
+    def _passing(self) -> None:
+        """Let go what has stayed for as long as it may."""
+        for name, (stay_s, size_bytes) in self._stock.passing.items():
+            self._freed_bytes += size_bytes * self._store.discard(name, stay_s)
 
 
 # -- what is there -------------------------------------------------------------------------
@@ -330,11 +304,13 @@ def take_stock(store: Measured, found: Iterable[Kept]) -> Stock:
             stock.other_bytes += kept.size_bytes
             if family == "names":
                 stock.leading.setdefault(rest.rpartition("/")[2], []).append(kept.name)
+            elif family == "leases":
+                stock.leases.append(kept.name)
             elif family == "pins":
                 stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
                 stock.pinned.add(pinned_path(kept.name))
-            elif family == "quarantine":
-                stock.quarantined[kept.name] = kept.size_bytes
+            elif family in STAY_S:
+                stock.passing[kept.name] = STAY_S[family], kept.size_bytes
     # Afterwards: a blob that was listed has its manifest by now, or is young.
     now = datetime.now(UTC)
     for kept in manifests:

@@ -31,13 +31,17 @@ _LONGEST_PATH = 4096
 
 def begin(run: Passage) -> None:
     """The body is about to run: note how things stand, and watch what it reads."""
+    _watch(run)
+    run.began = time.perf_counter()
+
+
+def _watch(run: Passage) -> None:
     run.stay = beside.enter(run, waits=run.waits)
     run.loaded = frozenset(sys.modules)
     unsaved.enter(run.frame, run.lacking)
     # Out of sight, so that afterwards it can be told whether this run bound them.
     run.namespace.assign({}, run.set_aside)
     run.before = run.namespace.get_many(run.block.writes | run.block.deletes)
-    run.began = time.perf_counter()
     if run.built is None or run.problem or run.missed or run.settings.mode in ("readonly", "frozen"):
         return  # nothing will be saved
     run.drawn = generators.digests()
@@ -85,12 +89,12 @@ def _texts(run: Passage) -> list[object]:
 
 def end(run: Passage, raised: type[BaseException] | None) -> Outcome:
     """The body ran: save what it did, or compare it with what an entry says."""
+    run.body_s = time.perf_counter() - run.began
     if run.stay is not None:
         beside.leave(run.stay, waits=run.waits)
     said = run.heard.stop() if run.heard is not None else capture.Captured()
     unsaved.leave(run.frame, run.lacking)
     recorded = run.recorder.stop() if run.recorder is not None else None
-    ran_s = time.perf_counter() - run.started
     after = run.namespace.get_many(run.block.writes | run.block.deletes)
     run.namespace.assign({name: value for name, value in run.set_aside.items() if name not in after})
     if isinstance(run.result, Hit):
@@ -105,13 +109,14 @@ def end(run: Passage, raised: type[BaseException] | None) -> Outcome:
         return "miss"  # not worth saving, nor a word
     manifest, save_s, save_started = None, None, time.perf_counter()
     if raised is not None:
-        run.problem = f"the body raised {raised.__name__}"
+        run.problem, run.obstacle = f"the body raised {raised.__name__}", "body raised"
     elif recorded is not None and not run.problem:
         try:
-            manifest = collecting.save(run, recorded, said, after, ran_s)
+            manifest = collecting.save(run, recorded, said, after)
             save_s = time.perf_counter() - save_started
             collecting.name_undeclared(run, recorded.written)
-            upkeep.make_room(run, manifest)
+            if manifest is not None:
+                upkeep.make_room(run, manifest)
         except Exception as error:
             result = run.result
             telling.trouble(run, error)

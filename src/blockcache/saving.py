@@ -13,8 +13,8 @@ from blockcache import changes, outputs
 from blockcache.codec import Encoded, Forms, decode, encode
 from blockcache.codec.pack import lay_out
 from blockcache.errors import CodecError
+from blockcache.fingerprint.buffers import digest
 from blockcache.fingerprint.modules import is_library
-from blockcache.fingerprint.registry import digest
 from blockcache.fingerprint.values import describe
 from blockcache.key import Built
 from blockcache.memory import Asked, Memory

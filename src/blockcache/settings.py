@@ -66,6 +66,9 @@ class Settings:
         Bytes of a body's output that are kept.
     memory
         Bytes of results of cached functions that this process may hold in memory, in front of the store.
+    wait
+        Seconds to wait, at most, for another run of the same block that is going on; 0: not at all; None: as long
+        as it goes on.
     max_size
         Bytes that the store may hold; infinite for no limit, None for the default, a tenth of the disk, see
         :func:`blockcache.room.max_bytes`.
@@ -75,6 +78,8 @@ class Settings:
         Seconds after which no entry is served, and none stays in the store; None for no such time.
     pickle
         ``allowed``, or ``never``: only values that have a typed form are saved and loaded, and nothing is unpickled.
+    save_always
+        Results that take longer to load than to make are kept too.
     redact
         Regular expressions; what they match in source texts and notes is not written to the store.
     inputs
@@ -93,10 +98,12 @@ class Settings:
     capture: tuple[str, ...] = ()
     capture_limit: int = 10_000_000
     memory: int = 256_000_000
+    wait: float | None = None
     max_size: float | None = None
     keep: int | None = None
     ttl: float | None = None
     pickle: Pickle = "allowed"
+    save_always: bool = False
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     origin: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -114,10 +121,12 @@ class Choices(TypedDict, total=False):
     capture: str | Sequence[str] | None
     capture_limit: int | str | None
     memory: int | str | None
+    wait: str | float | timedelta | bool | None
     max_size: int | str | None
     keep: int | str | None
     ttl: float | str | timedelta | None
     pickle: Pickle | None
+    save_always: bool | None
     redact: Sequence[str] | None
 
 
@@ -209,6 +218,18 @@ def seconds_of(value: object) -> float:
     return seconds
 
 
+def _as_wait(value: object) -> float | None:
+    text = value.strip().lower() if isinstance(value, str) else value
+    if text is True or text in ("on", "true", "yes"):
+        return None
+    if text is False or text in ("off", "false", "no", "0", 0):
+        return 0.0
+    try:
+        return seconds_of(value)
+    except ValueError as error:
+        raise ValueError(f"on, off, {error}") from None
+
+
 def _as_room(value: object) -> float:
     if value == "none":
         return math.inf
@@ -271,10 +292,12 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "capture": _as_capture,
     "capture_limit": size_of,
     "memory": size_of,
+    "wait": _as_wait,
     "max_size": _as_room,
     "keep": _as_count,
     "ttl": seconds_of,
     "pickle": _as_pickle,
+    "save_always": _as_flag,
     "redact": _as_patterns,
     "inputs": _as_sets,
 }
@@ -309,10 +332,11 @@ def configure(**settings: Unpack[Choices]) -> None:
         warning. ``log``: a file that gets one line of JSON per block. ``sample``: the share of hits that
         ``mode="verify"`` runs again. ``capture``: ``"descriptors"``, ``"logs"``, a list of both, or ``"off"``.
         ``capture_limit``: bytes of a body's output that are kept (``"10 MB"``). ``memory``: bytes of results of cached
-        functions that this process may hold (``"256 MB"``). ``max_size``: bytes that the store may hold (``"20 GB"``,
-        ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may be (``"30d"``).
-        ``pickle``: ``"never"`` saves and
-        loads typed forms only. ``redact``: regular expressions of what is not written to the store.
+        functions that this process may hold (``"256 MB"``). ``wait``: how long at most to wait for another run of the
+        same block (``"10min"``), ``"off"``, or ``"on"``: as long as it goes on. ``max_size``: bytes that the store may
+        hold (``"20 GB"``, ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may
+        be (``"30d"``). ``pickle``: ``"never"`` saves and loads typed forms only. ``save_always``: results that take
+        longer to load than to make are kept too. ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 
     Raises

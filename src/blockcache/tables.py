@@ -11,6 +11,7 @@ from typing import Any, Literal, TextIO
 import click
 
 from blockcache import report
+from blockcache.catalogue import Unreadable
 
 #: Columns of a table: heading, and whether it is a number (right-aligned).
 Columns = Sequence[tuple[str, bool]]
@@ -69,6 +70,15 @@ def _cut(line: str, width: int) -> str:
 def _terminal_width(stream: TextIO) -> int | None:
     """The terminal's width; None for pipes and files, where nothing is cut."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def say_unreadable(found: Sequence[Unreadable]) -> None:
+    """Name on standard error what is in the store and cannot be read."""
+    if found:
+        lines = [f"{count(len(found), 'manifest', 'manifests')} cannot be read:"]
+        lines += [f"  {one.path}: {report.one_line(one.problem)}" for one in found]
+        click.echo(err=True)
+        print_lines("\n".join(lines), err=True)
 
 
 def print_table(

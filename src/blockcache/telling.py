@@ -7,8 +7,9 @@ import time
 import warnings
 
 from blockcache import capture, cells, report, settings
-from blockcache.errors import CacheError, CacheWarning, FingerprintError
+from blockcache.errors import CacheError, CacheWarning, CodecError, FingerprintError, StoreError
 from blockcache.events import BlockFinished, Outcome, emit
+from blockcache.loading import NOT_GIVEN
 from blockcache.model import Manifest, Miss, Provenance
 from blockcache.passage import Passage
 
@@ -23,6 +24,7 @@ def trouble(run: Passage, error: Exception) -> None:
     if run.settings.strict and not run.is_automatic:
         raise error
     run.set_aside.clear()
+    run.obstacle = _obstacle(error)
     run.result = Miss("")
     if isinstance(error, FingerprintError):
         run.problem = f"{error.path or 'an input'} cannot be fingerprinted: {error}"
@@ -31,6 +33,15 @@ def trouble(run: Passage, error: Exception) -> None:
     else:
         run.problem = f"{type(error).__name__}: {error}"
     warn(run, run.problem)
+
+
+def _obstacle(error: Exception) -> str:
+    """Why nothing is saved, as one of a few clauses to count by."""
+    if isinstance(error, FingerprintError):
+        return "no key"
+    if isinstance(error, CodecError):
+        return "value not saved" if error.refused else "not repeatable"
+    return "store" if isinstance(error, StoreError) else "other trouble"
 
 
 def warn(run: Passage, problem: str) -> None:
@@ -69,6 +80,10 @@ def finish(
         key=run.built.key.digest if run.built is not None else "",
         reason=report.why(miss),
         differences=miss.differences,
+        cause=miss.counted_as,
+        obstacle="" if saved or outcome != "miss" else _why_not_saved(run),
+        key_s=run.key_s,
+        body_s=run.body_s,
         saved_s=manifest.provenance.duration_s if found and outcome == "hit" and manifest is not None else None,
         load_s=load_s,
         save_s=save_s if saved else None,
@@ -80,6 +95,7 @@ def finish(
         if saved and manifest is not None
         else (),
         differing=differing,
+        waited=run.waited,
         lacking=lacking,
         notes=tuple(run.notes),
         # A worker that runs the main module again hits what its parent has: one line about that is enough.
@@ -87,10 +103,15 @@ def finish(
         or (outcome == "hit" and run.namespace.globals.get("__name__") == _WORKER_MAIN)
         or _is_old_news(run),
         log_path=settings.log_path(run.settings),
+        counted_in=run.store_path if run.settings.mode not in ("readonly", "frozen") else None,
     )
     run.event = run.told(event)
     with capture.unheard():  # a block around this one does not say it again
         emit(run.event)
+
+
+def _why_not_saved(run: Passage) -> str:
+    return run.obstacle or (NOT_GIVEN if run.missed else "other trouble" if run.problem else "")
 
 
 def _is_old_news(run: Passage) -> bool:
@@ -108,7 +129,7 @@ def _has_warned_of(run: Passage, clause: str) -> bool:
     return clause.startswith("writes ") and not run.is_automatic
 
 
-def provenance(run: Passage, ran_s: float) -> Provenance:
+def provenance(run: Passage) -> Provenance:
     """Who makes this entry, when, where, and how long the body took."""
     import getpass
     import platform
@@ -122,7 +143,7 @@ def provenance(run: Passage, ran_s: float) -> Provenance:
         user = ""
     return Provenance(
         made_at=datetime.now(UTC).isoformat(),
-        duration_s=ran_s,
+        duration_s=run.body_s or 0.0,
         host=run.place.host,
         file=run.place.file,
         line=run.line,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -17,6 +18,10 @@ from blockcache.model import Unsaved
 
 #: The reason that stands beside a name of ``exclude=``.
 EXCLUDED = "excluded"
+#: Errors, as reasons name them, that the same value need not meet again: of a disk, a full memory.
+_MAY_PASS = re.compile(
+    r"(?:^|: )(?:OSError|PermissionError|FileNotFoundError|MemoryError|\w*ImportError|ModuleNotFoundError): "
+)
 _MAINS = ("__main__", "__mp_main__")
 _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the code of a function
 
@@ -40,6 +45,11 @@ def tell_around(frame: FrameType, rows: Mapping[str, Unsaved]) -> None:
     """Tell the bodies around a block which names it did not give back."""
     for around in _lacking.get(id(frame), ()):
         around.update(rows)
+
+
+def may_pass(reason: str) -> bool:
+    """Whether a value that could not be saved for this reason can perhaps be saved another time."""
+    return _MAY_PASS.search(reason) is not None
 
 
 def clause(row: Unsaved, who: str) -> str:

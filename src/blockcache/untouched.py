@@ -27,6 +27,9 @@ WORTH_BYTES = 1 << 20
 #: The same where the kernel has to list all maps to tell of one, which takes it a millisecond.
 _WORTH_A_LIST_BYTES = 16 << 20
 
+#: Read at once where parts are; less costs time when threads are busy.
+_PIECE_BYTES = 16 << 20
+
 _PAGE = mmap.PAGESIZE
 _ENTRY_BYTES = 8
 #: Entries of the page map that are read at once: those of 1 GB.
@@ -44,22 +47,26 @@ _LONGEST_NAME = 4096
 
 
 class Part(NamedTuple):
-    """Bytes of a blob.
+    """Bytes of a blob, as they are in memory.
 
     Attributes
     ----------
-    digest
-        That of the whole blob.
+    digest, blob_size
+        Of the whole blob.
     start, size
         Which of its bytes.
-    is_whole
-        Whether they are all.
+    path
+        Where the blob is.
+    stands
+        Tells from the file's status whether it still is one.
     """
 
     digest: str
+    blob_size: int
     start: int
     size: int
-    is_whole: bool
+    path: str
+    stands: Callable[[os.stat_result], bool]
 
 
 class _Map(NamedTuple):
@@ -89,6 +96,15 @@ _starts: list[int] = []
 _lock = threading.RLock()
 
 
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)  # another thread may have held it
+
+
 def watch(owner: mmap.mmap, path: str, digest: str, stands: Callable[[os.stat_result], bool]) -> None:
     """Know from now on that ``owner`` is a private map of all of the blob ``digest``, the file ``path``.
 
@@ -96,7 +112,10 @@ def watch(owner: mmap.mmap, path: str, digest: str, stands: Callable[[os.stat_re
     """
     if not sys.platform.startswith("linux"):
         return
-    start, size = _extent(owner)
+    try:
+        start, size = _extent(owner)
+    except ImportError:  # a Python without ctypes
+        return
 
     def forget(hold: weakref.ref[Any]) -> None:
         with _lock:
@@ -109,12 +128,6 @@ def watch(owner: mmap.mmap, path: str, digest: str, stands: Callable[[os.stat_re
         _maps[start] = _Map(start, size, digest, path, stands, weakref.ref(owner, forget))
 
 
-def digest(buffer: Any) -> bytes | None:
-    """XXH3-128 of the bytes of ``buffer`` where it is known without reading them."""
-    part = part_of(buffer)
-    return bytes.fromhex(part.digest) if part is not None and part.is_whole else None
-
-
 def part_of(buffer: Any) -> Part | None:
     """Which bytes of a blob those of ``buffer`` are; None where that cannot be told without reading them."""
     if not _maps or memoryview(buffer).nbytes < WORTH_BYTES:
@@ -125,25 +138,56 @@ def part_of(buffer: Any) -> Part | None:
         if blob is None or size < _worth_bytes(blob.path):
             return None
         # In this order: when the first page was looked at all were the file's, and afterwards it was still the blob.
-        if _is_mapped(blob) and _is_unwritten(start, size) and _stands(blob):
-            return Part(blob.digest, start - blob.start, size, size == blob.size)
-    except (OSError, BufferError, ValueError):  # no such files here, or no leave to read them; memory in pieces
+        if _is_mapped(blob) and _is_unwritten(start, size):
+            status = os.stat(blob.path)
+            if status.st_size == blob.size and blob.stands(status):
+                return Part(blob.digest, blob.size, start - blob.start, size, blob.path, blob.stands)
+    except (OSError, ImportError, BufferError, ValueError):  # nobody to ask, or no leave to; memory in pieces
         pass
     return None
+
+
+def whole_of(buffer: Any) -> tuple[memoryview, int] | None:
+    """The memory of the blob that ``buffer`` is a part of, and where in it that begins.
+
+    None where all of that memory is not known to be the blob's, or ``buffer`` is all of it.
+    """
+    part = part_of(buffer)
+    if part is None or part.size == part.blob_size:
+        return None
+    blob = _around(*_extent(buffer))
+    owner: Any = blob.hold() if blob is not None else None
+    whole = part_of(owner) if owner is not None else None
+    if whole is None or (whole.digest, whole.size) != (part.digest, part.blob_size):
+        return None
+    return memoryview(owner).cast("B"), part.start
 
 
 def _around(start: int, size: int) -> _Map | None:
     """The map that holds these addresses."""
     with _lock:
         at = bisect.bisect_right(_starts, start) - 1
-        found = _maps[_starts[at]] if at >= 0 else None
+        found = _maps.get(_starts[at]) if at >= 0 else None
     return found if found is not None and size and start + size <= found.start + found.size else None
 
 
-def _stands(blob: _Map) -> bool:
-    """Whether the file at the blob's path is whole."""
-    status = os.stat(blob.path)
-    return status.st_size == blob.size and blob.stands(status)
+def read(part: Part, take: Callable[[memoryview], object]) -> bool:
+    """Give ``take`` the bytes of a part, out of its file; whether they were the blob's."""
+    memory = memoryview(bytearray(min(_PIECE_BYTES, part.size)))
+    try:
+        with open(part.path, "rb", buffering=0) as file:
+            file.seek(part.start)
+            left = part.size
+            while left:
+                count = file.readinto(memory[: min(left, _PIECE_BYTES)])
+                if not count:
+                    return False
+                take(memory[:count])
+                left -= count
+            status = os.fstat(file.fileno())
+    except OSError:
+        return False
+    return status.st_size == part.blob_size and part.stands(status)
 
 
 # -- what the kernel says -----------------------------------------------------------------------

@@ -1,20 +1,49 @@
-"""What a passage does for the room in its store: it notes what is used, and makes room after a save."""
+"""What a passage does for the room in its store: notes what is used, makes room after a save, keeps what is worth it.
+
+A result that takes longer to load than to make is not worth keeping. That is believed only when it was seen: a hit
+whose values took the processor at least twice as long to decode as the body had taken that made them, and so long
+that somebody may notice. Then that entry goes, and on this machine no run of the block is saved that is so much quicker
+than loading was. What a body does beside its result (draws that nobody seeded, the network, output files) may be why
+somebody wants it kept: such an entry stays, as one that is pinned does, and any under the setting ``save_always``.
+"""
 
 from __future__ import annotations
 
-from blockcache import report, telling
+from blockcache import capacity, records, report, telling
 from blockcache.errors import StoreError
-from blockcache.model import Manifest
-from blockcache.naming import entry_name
+from blockcache.model import Hit, Manifest
+from blockcache.naming import entry_name, pin_name
 from blockcache.passage import Passage
 from blockcache.stores import is_measured
 
+#: How many times longer than running loading must take, and how long.
+_TIMES = 2.0
+_FELT_S = 0.05
+#: Nothing below this size takes so long.
+_FEW_BYTES = 50_000
 
-def used(run: Passage, manifest: Manifest) -> None:
-    """Note that an entry was used, so that it is not among the first to go."""
-    store = run.store
-    if run.settings.mode == "on" and is_measured(store):
-        store.touch(entry_name(manifest.key, manifest.entry_id))
+# By block: seconds that loading took where it was found to be slower than running, else None.
+_loading_s: dict[tuple[str, str, str], float | None] = {}
+_told: set[tuple[str, str, str]] = set()
+
+
+# -- room ----------------------------------------------------------------------------------
+
+
+def used(run: Passage, hit: Hit) -> None:
+    """Note that an entry was used, so that it is not among the first to go; one that loads too slowly goes now."""
+    if run.settings.mode != "on":
+        return
+    store, path = run.store, entry_name(hit.manifest.key, hit.manifest.entry_id)
+    run_s = hit.manifest.provenance.duration_s
+    if hit.decode_s > max(_TIMES * run_s, _FELT_S) and _may_go(run, hit.manifest):
+        _loading_s[_block(run)] = hit.decode_s
+        records.save(_record(run), hit.decode_s)
+        _told.add(_block(run))
+        store.delete(path)
+        run.notes.append(f"{_slower(run_s, hit.decode_s)}: it is not kept any more")
+    elif is_measured(store):
+        store.touch(path)
 
 
 def check_size(run: Passage, size_bytes: int) -> None:
@@ -25,9 +54,7 @@ def check_size(run: Passage, size_bytes: int) -> None:
     StoreError
         When it would.
     """
-    from blockcache import room  # only a save needs it
-
-    most = room.max_bytes(run.store, run.settings)
+    most = capacity.max_bytes(run.store, run.settings)
     if most is not None and size_bytes > most:
         of = "a tenth of the disk" if run.settings.max_size is None else run.settings.origin["max_size"]
         raise StoreError(
@@ -38,10 +65,12 @@ def check_size(run: Passage, size_bytes: int) -> None:
 
 def make_room(run: Passage, manifest: Manifest) -> None:
     """Take out of the store what it has no room for, now that an entry was saved; trouble is one warning."""
-    from blockcache import room
-
+    done = None
     try:
-        done = room.after_save(run.store, run.settings, entry_name(manifest.key, manifest.entry_id))
+        if capacity.seems_full(run.store, run.settings):
+            from blockcache import room  # most saves do without
+
+            done = room.after_save(run.store, run.settings, entry_name(manifest.key, manifest.entry_id))
     except Exception as error:
         result = run.result
         telling.trouble(run, error)
@@ -51,3 +80,63 @@ def make_room(run: Passage, manifest: Manifest) -> None:
         went = len(done.going)
         entries = f"{went} {'entry' if went == 1 else 'entries'}" if went else "leftovers"
         run.notes.append(f"made room: {entries}, {report.size(done.freed_bytes)}")
+
+
+# -- what takes longer to load than to make ------------------------------------------------
+
+
+def why_not(run: Passage, manifest: Manifest) -> str:
+    """Why an entry is not loaded: its block runs quicker than it loads, and it goes; empty where it is to be loaded."""
+    if run.settings.mode != "on" or run.asks_only or manifest.size_bytes < _FEW_BYTES:
+        return ""
+    load_s, run_s = _known(run), manifest.provenance.duration_s
+    if load_s is None or load_s <= _TIMES * run_s or not _may_go(run, manifest):
+        return ""
+    run.store.delete(entry_name(manifest.key, manifest.entry_id))
+    return _slower(run_s, load_s)
+
+
+def is_quick(run: Passage, *, matters: bool) -> bool:
+    """Whether what the body made is not worth saving, which is said once; ``matters``: it did more than compute."""
+    if matters or run.settings.save_always or run.settings.mode != "on":
+        return False
+    load_s = _known(run)
+    if load_s is None or run.body_s is None or load_s <= _TIMES * run.body_s:
+        return False
+    run.obstacle = "slower to load than to run"
+    if _block(run) not in _told:
+        _told.add(_block(run))
+        run.notes.append(_slower(run.body_s, load_s))
+    return True
+
+
+def _may_go(run: Passage, manifest: Manifest) -> bool:
+    """Whether nobody can want an entry for anything but the time that it spares."""
+    return not (
+        run.settings.save_always
+        or manifest.untracked
+        or manifest.files
+        or run.store.exists(pin_name(entry_name(manifest.key, manifest.entry_id)))
+    )
+
+
+def _known(run: Passage) -> float | None:
+    """How long loading takes on this machine, where it was found to be slower than running."""
+    block = _block(run)
+    if block not in _loading_s:
+        found = records.load(_record(run))
+        _loading_s[block] = found if isinstance(found, float) else None
+    return _loading_s[block]
+
+
+def _block(run: Passage) -> tuple[str, str, str]:
+    """What tells a block from others; all calls have the same digest."""
+    return run.block.digest, run.name, run.place.file
+
+
+def _record(run: Passage) -> str:
+    return records.name_of("slower to load", *_block(run))
+
+
+def _slower(run_s: float, load_s: float) -> str:
+    return f"loading takes {report.duration(load_s)} and running {report.duration(run_s)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from blockcache import cells, report, unsaved
+from blockcache import cells, report, unsaved, upkeep
 from blockcache.errors import CodecError
 from blockcache.model import Manifest, Unsaved
 from blockcache.passage import Passage
@@ -12,7 +12,7 @@ from blockcache.telling import trouble
 
 
 def why_not(run: Passage, manifest: Manifest) -> str:
-    """Why an entry cannot answer: something after the block reads a name that it does not give back."""
+    """Why an entry is not to answer: something after the block reads a name that it lacks, or running is quicker."""
     given = {row.name: row for row in manifest.unsaved}
     for output in manifest.outputs:
         if output.name in run.options.excluded:
@@ -21,7 +21,7 @@ def why_not(run: Passage, manifest: Manifest) -> str:
     why = [unsaved.clause(row, who) for row, who in clauses.items() if who]
     # What is not excluded any more can be saved now.
     run.missed = any(who and _stays(run, row) for row, who in clauses.items())
-    return report.first_of(why)
+    return report.first_of(why) or upkeep.why_not(run, manifest)
 
 
 def tell_missed(run: Passage, manifest: Manifest) -> None:
@@ -51,7 +51,9 @@ def reader(run: Passage, row: Unsaved) -> str:
 
 def _stays(run: Passage, row: Unsaved) -> bool:
     """Whether a new entry would not give the name back either."""
-    return row.reason != unsaved.EXCLUDED or row.name in run.options.excluded
+    if row.reason == unsaved.EXCLUDED:
+        return row.name in run.options.excluded
+    return not unsaved.may_pass(row.reason)
 
 
 def watch(run: Passage, rows: Iterable[Unsaved], *, lacking: bool) -> None:

@@ -206,3 +206,17 @@ def test_a_clock_that_was_set_back(project):
     project.write(main=BODY.format(name="work", before="", inside="pass").replace("'work'", "'work', ttl='1d'"))
     assert project.run().outcomes == ["miss"]
     assert project.run().outcomes == ["hit"]
+
+
+def test_a_library_that_cannot_be_read_just_now(project):
+    """What the block is cannot be told: the body runs, with one warning; in frozen mode that is an error."""
+    project.write(
+        main=BODY.format(name="work", before="", inside="pass"), executing="raise OSError(5, 'Input/output error')"
+    )
+    ran = project.run(started=True)
+    assert (ran.stdout, warned(ran)) == ("79999800000.0\n", 1) and "Input/output error" in ran.stderr
+    ran = project.run(started=True, env={"BLOCKCACHE_MODE": "frozen"}, check=False)
+    assert ran.code == 1 and "FrozenMissError" in ran.stderr
+    (project.folder / "executing.py").unlink()
+    assert project.run(started=True).outcomes == ["miss"]
+    assert project.run(started=True).outcomes == ["hit"]

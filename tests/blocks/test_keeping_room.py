@@ -99,6 +99,53 @@ def test_trouble_in_a_collection_is_one_warning(project):
     assert "CacheWarning" in ran.stderr and len(entries(project)) == 9
 
 
+SLOW = """
+from blockcache import cached_block
+
+def slowly(data):
+    sum(range(40_000_000))
+    return Slow(data)
+
+class Slow:
+    def __init__(self, data):
+        self.data = data
+    def __reduce__(self):
+        return slowly, (self.data,)
+
+for n in range({n}):
+    with cached_block(name="slow"):
+        {first}
+        x = Slow(bytes(100_000 + n))
+"""
+
+
+def test_what_loads_slower_than_it_runs_is_not_kept(project):
+    """It is seen at a hit and said once; from then on runs are not saved, and entries from before are not loaded."""
+    project.write(main=SLOW.format(n=2, first=""))
+    assert project.run().outcomes == ["miss"] * 2
+    first, second = project.run().events
+    assert first["outcome"] == "hit" and "it is not kept any more" in first["notes"][0]
+    assert (second["outcome"], second["saved"], second["notes"]) == ("miss", False, [])
+    assert "loading takes " in second["reason"] and entries(project) == ()
+    first, second = project.run().events
+    assert (first["saved"], second["saved"]) == (False, False)
+    assert "loading takes " in first["notes"][0] and second["notes"] == []
+    assert project.run(env={"BLOCKCACHE_SAVE_ALWAYS": "1"}).events[0]["saved"]
+    assert project.run(env={"BLOCKCACHE_SAVE_ALWAYS": "1"}).outcomes == ["hit"] * 2
+    assert project.run(env={"BLOCKCACHE_MODE": "frozen"}).outcomes == ["hit"] * 2
+
+
+def test_what_may_be_wanted_for_more_than_its_time_is_kept(project):
+    """Draws that nobody seeded would be others, a pinned entry was asked for: both stay although they load slowly."""
+    project.write(main="import random\n" + SLOW.format(n=1, first="y = random.random()"))
+    assert [project.run().outcomes for _ in range(3)] == [["miss"], ["hit"], ["hit"]]
+    project.write(main=SLOW.format(n=1, first=""))
+    project.run()
+    (entry,) = (e for e in entries(project) if not e.manifest.untracked)
+    catalogue.pin(LocalStore(project.folder / ".blockcache"), entry.path)
+    assert [project.run().outcomes for _ in range(2)] == [["hit"], ["hit"]]
+
+
 RACE = """
 import sys, time
 from blockcache import cached_function, configure

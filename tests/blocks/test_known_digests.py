@@ -78,6 +78,30 @@ def test_a_chain_hits_without_reading_its_array(project):
     assert int((project.folder / "grown.txt").read_text()) < 16 * MIB
 
 
+FRAME = """\
+import numpy as np, pandas as pd
+from blockcache import cached_block
+with cached_block("made"):
+    frame = pd.DataFrame(np.random.default_rng(1).random((1 << 20, 6)), columns=list("abcdef"))
+with cached_block("last"):
+    last = float(frame["c"].iloc[-1])
+print(last)
+"""
+
+
+def test_the_columns_of_a_frame_are_read_once_on_a_machine(project):
+    """They are parts of one blob: the first hit finds their digests out, later ones know them in any process."""
+    project.write(main=FRAME)
+    project.run()
+    (path,) = large_blobs(project)
+    assert project.run().outcomes == ["hit", "hit"]
+    forget(path)
+    if resident_bytes(path):
+        pytest.skip("this file system keeps files in memory")
+    assert project.run().outcomes == ["hit", "hit"]
+    assert resident_bytes(path) < MIB
+
+
 INSIDE = """\
 import numpy as np
 from blockcache import cached_block

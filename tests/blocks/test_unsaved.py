@@ -750,3 +750,32 @@ def test_an_excluded_name_that_is_wanted_after_all_is_saved(project):
     project.write(main=text.format(", exclude='big'", "print(big)\n"))
     ran = project.run()
     assert ran.outcomes == ["miss"] and ran.stdout == "2\n[1, 2]\n"
+
+
+def test_a_value_that_could_not_be_saved_for_a_while_is_saved_by_the_next_run(project):
+    """A disk that cannot be read, a full memory: an entry without the value is made again, unlike one that would lack it for ever."""
+    project.write(
+        fragile="""\
+import os
+class Fragile:
+    def __reduce__(self):
+        if os.path.exists("broken"):
+            raise OSError(5, "Input/output error")
+        return Fragile, ()
+""",
+        main="""\
+from fragile import Fragile
+from blockcache import cached_block
+with cached_block("work"):
+    value = Fragile()
+print(type(value).__name__)
+""",
+    )
+    (project.folder / "broken").touch()
+    for _ in range(2):
+        ran = project.run()
+        assert ran.outcomes == ["miss"] and "Input/output error" in ran.stderr
+    (project.folder / "broken").unlink()
+    assert project.run().outcomes == ["miss"]
+    ran = project.run()
+    assert (ran.outcomes, ran.stdout) == (["hit"], "Fragile\n")

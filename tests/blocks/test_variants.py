@@ -38,6 +38,40 @@ def test_variants_may_look_at_different_things(project):
     assert seen == ["miss", "miss", "hit", "hit", "miss", "hit", "hit"]
 
 
+def test_of_many_variants_the_right_one_is_found_without_listing_them(project):
+    """A lookup reads as few manifests among 200 variants as among 2, and only a miss lists them all."""
+    project.write(
+        main=HEAD
+        + """
+import os
+from blockcache import loading
+from blockcache.stores.local import LocalStore
+
+reads = []
+get, listed = LocalStore.get, LocalStore.list
+LocalStore.get = lambda self, name: reads.append(name) or get(self, name)
+LocalStore.list = lambda self, name: reads.append("listed " + name) or listed(self, name)
+
+def look(text):
+    os.environ["WHICH"] = text
+    reads.clear()
+    with cached_block("b") as block:
+        result = os.environ["WHICH"] * 2
+    assert result == text * 2
+    entries = [name for name in reads if name.startswith("entries/")]
+    return block.hit, len(entries), any(name.startswith("listed entries/") for name in reads)
+
+for k in range(200):
+    look(str(k))
+print([look(text) for text in ("7", "150", "199", "new")])
+"""
+    )
+    for ran in (project.run(), project.run()):
+        *hits, (hit, entries, _) = eval(ran.stdout)
+        assert all(hit and count <= 3 and not all_of_them for hit, count, all_of_them in hits), hits
+    assert hit and entries <= 3  # saved by the first run
+
+
 def test_a_project_in_another_folder_hits(project, tmp_path):
     """Relative names count by what is in them: the same project somewhere else, with the same store, hits."""
     project.write(main=HEAD + "with cached_block('b'):\n    r = open('data/a.txt').read()\nprint(r)\n")

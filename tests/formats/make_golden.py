@@ -1,4 +1,4 @@
-"""Writes the committed entry of the current format: `python tests/formats/make_golden.py`.
+"""Writes the committed entries of the current format, a typed tree and a pickle: `python tests/formats/make_golden.py`.
 
 Run it once when a format number is new, never again for that number: the point of the entry is that later
 versions read what this one wrote.
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from blockcache.codec import encode
+from blockcache.codec import Forms, encode
 from blockcache.codec.pack import lay_out
 from blockcache.fingerprint.modules import is_library
 from blockcache.model import FORMAT, Blob, Input, Key, Manifest, Output, Provenance
@@ -33,19 +33,27 @@ def values() -> dict[str, object]:
     }
 
 
-def main() -> None:
-    HERE.mkdir(exist_ok=True)
-    encoded = encode(values(), label=lambda obj: None, module_globals={"__name__": "__main__"}, is_library=is_library)
+def write(folder: Path, forms: Forms) -> None:
+    """One entry."""
+    folder.mkdir(exist_ok=True)
+    encoded = encode(
+        values(), label=lambda obj: None, module_globals={"__name__": "__main__"}, is_library=is_library, forms=forms
+    )
     layout = lay_out(encoded)
     blobs = []
     for data in (b"".join(bytes(part) for part in layout.pack_parts), *map(bytes, layout.large)):
         digest = xxhash.xxh3_128_hexdigest(data)
-        (HERE / f"{digest}.blob").write_bytes(data)
+        (folder / f"{digest}.blob").write_bytes(data)
         blobs.append(Blob(digest, len(data)))
     key = Key.of([Input("value", "x", "0" * 32, "3"), Input("distribution", "numpy", "2.1.0", "2.1.0")])
-    made = Provenance("2026-11-20T12:00:00+00:00", 1.5, "script", "main.py", 3, "3.11.7", "0.1.0", "here", "me")
-    outputs = tuple(Output(name, type(value).__name__, "") for name, value in values().items())
-    (HERE / "entry.json").write_bytes(Manifest("golden", key, outputs, ("gone",), tuple(blobs), made).to_json())
+    made = Provenance("2026-11-28T12:00:00+00:00", 1.5, "script", "main.py", 3, "3.12.1", "0.1.0", "here", "me")
+    outputs = tuple(Output(name, type(value).__name__, "", encoded.codecs[name]) for name, value in values().items())
+    (folder / "entry.json").write_bytes(Manifest("golden", key, outputs, ("gone",), tuple(blobs), made).to_json())
+
+
+def main() -> None:
+    write(HERE, "typed")
+    write(HERE.with_name(f"{HERE.name}-pickle"), "pickle")
 
 
 if __name__ == "__main__":

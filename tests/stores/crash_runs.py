@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from blockcache import catalogue, configure, passage
+from blockcache import catalogue, configure
 from blockcache.errors import FrozenMissError
-from blockcache.stores import local, measure
+from blockcache.stores import local, measure, opened
 
 SEEDS = 12
 PROGRAM = """\
@@ -46,7 +46,7 @@ def right(seed: int, small: dict, large: np.ndarray) -> bool:
 
 def write(work, folder: Path, tell: int, rng: random.Random) -> None:
     """In a child: work until killed, and tell what may be gone (``-3``) and what is there (``+3``)."""
-    passage._stores.clear()  # a process of its own would not know that the parent has opened it
+    opened._stores.clear()  # a process of its own would not know that the parent has opened it
     store = local.LocalStore(folder / ".blockcache")
     os.write(tell, b"begun\n")
     while True:

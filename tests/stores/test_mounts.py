@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
+from blockcache.cli import main
 from blockcache.stores import mounts
 from blockcache.stores.local import LocalStore
 from blockcache.stores.mounts import is_shared, kind_of
@@ -82,6 +85,34 @@ def test_a_real_network_like_mount_is_read_and_hashed(fuse_folder):
     local = LocalStore(below / "store")
     local.put("blobs/abcdef", [data])
     assert local.sealed("blobs/abcdef") and bytes(store.get("blobs/abcdef")) == data
+
+
+def test_config_tells_what_kind_of_file_system_the_store_is_on(fuse_folder):
+    """Once, where a person looks; not at every run."""
+    below, above = fuse_folder
+
+    def config(place, *options):
+        return CliRunner().invoke(main, ["--store", str(place / "store"), "config", *options]).output
+
+    assert "every byte is read and hashed" in config(above) and "hashed" not in config(below)
+    assert json.loads(config(above, "--json"))["file_system"].startswith("fuse")
+
+
+def test_a_block_on_such_a_mount_hits(fuse_folder, project):
+    """Saved and given back through it, without a warning."""
+    _, above = fuse_folder
+    project.write(
+        main="""\
+import numpy as np
+from blockcache import cached_block
+with cached_block("work"):
+    large = np.arange(400_000.0)
+print(large.sum())
+"""
+    )
+    for outcome in ("miss", "hit", "hit"):
+        ran = project.run(env={"BLOCKCACHE_STORE": str(above / "store")})
+        assert ran.outcomes == [outcome] and "Warning" not in ran.stderr and ran.stdout == "79999800000.0\n"
 
 
 def test_a_mount_is_looked_up_once(tmp_path, monkeypatch):

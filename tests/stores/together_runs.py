@@ -11,7 +11,8 @@ import traceback
 import types
 from pathlib import Path
 
-from blockcache import configure, passage
+from blockcache import configure
+from blockcache.stores import opened
 
 SEEDS = 10
 PROGRAM = """\
@@ -74,7 +75,7 @@ def main() -> None:
         child = os.fork()
         if not child:
             os.close(hear)
-            passage._stores.clear()
+            opened._stores.clear()
             os.write(tell, json.dumps(busy(program.work, threads, rounds, random.Random(number))).encode()[:60_000])
             os._exit(0)
         os.close(tell)

@@ -16,7 +16,7 @@ from blockcache.audit import audit
 from blockcache.cli import main
 from blockcache.model import Blob, Input, Key, Manifest, Output, Provenance
 from blockcache.naming import entry_name, point
-from blockcache.room import QUARANTINED_S, collect, limits
+from blockcache.room import STAY_S, collect, limits
 from blockcache.settings import Settings
 from blockcache.stores.local import LocalStore
 
@@ -127,7 +127,7 @@ def test_the_quarantine_is_emptied_after_a_week_and_not_before(store, monkeypatc
     collect(store, limits(store, Settings()))
     assert len(list(store.list("quarantine"))) == 2
     now = type(store._ledger).now_s.fget
-    monkeypatch.setattr(type(store._ledger), "now_s", property(lambda self: now(self) + QUARANTINED_S + 5))
+    monkeypatch.setattr(type(store._ledger), "now_s", property(lambda self: now(self) + STAY_S["quarantine"] + 5))
     collect(store, limits(store, Settings()))
     assert list(store.list("quarantine")) == []
 

@@ -184,8 +184,48 @@ def test_stats_add_up(place):
         ("train [v2]", 1, 5),
     ]
     text = _run(place, "stats").stdout
-    for part in ("3 of 2 blocks", "251 kB in 3 blobs", "9 min 36 s", "biggest blocks"):
+    for part in ("3 of 2 blocks", "251 kB in 3 blobs", "9 min 36 s"):
         assert part in text
+
+
+def test_stats_tell_what_blocks_came_to(project):
+    """A row for each name and one for all, reasons by count, a line where the cache costs more than it saves; a reset."""
+    project.write(
+        main="""
+import time
+from blockcache import cached_block
+with cached_block("worth it"):
+    time.sleep(0.5)
+def slow():
+    time.sleep(0.2)
+with cached_block("not [worth] it", inputs=[slow]):
+    y = 1
+try:
+    with cached_block("raises"):
+        1 / 0
+except ZeroDivisionError:
+    pass
+"""
+    )
+    project.run()
+    project.run()
+    store = str(project.folder / ".blockcache")
+    lines = _run(store, "stats").stdout.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("block "))
+    cells = {line.split("  ")[0]: line.split() for line in lines[start + 1 : start + 5]}
+    assert cells["worth it"][2:6] == ["1", "1", "0", "50%"] and not cells["worth it"][8].startswith("-")
+    assert cells["not [worth] it"][3:7] == ["1", "1", "0", "50%"] and "-" in " ".join(cells["not [worth] it"])
+    assert cells["raises"][1:5] == ["0", "0", "2", "0%"]
+    assert cells["all 3"][2:6] == ["2", "2", "2", "33%"]
+    text = "\n".join(lines)
+    assert "\nran because\n  first run" in text and "\nnot cacheable\n  body raised        2" in text
+    assert [line.split(" cost ")[0] for line in lines if " cost more than it saved " in line] == ["not [worth] it"]
+    facts = _json(store, "stats")
+    assert (facts["total"]["hits"], facts["total"]["misses"], facts["total"]["uncacheable"]) == (2, 2, 2)
+    row = next(b for b in facts["blocks"] if b["name"] == "not [worth] it")
+    assert row["net_s"] < 0 < row["key_s"] and row["causes"] == {"first run": 1}
+    assert "begin anew" in _run(store, "stats", "--reset").stdout
+    assert _json(store, "stats")["blocks"] == [] and _json(store, "stats")["entries"] == 2
 
 
 def test_rm_deletes_a_name_and_says_what_it_freed(place):

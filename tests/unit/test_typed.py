@@ -279,3 +279,27 @@ def test_a_pickle_is_refused_where_none_may_be_read():
     saved = save({"x": 1}, forms="pickle")[0]
     with pytest.raises(CodecError, match="pickle"):
         decode(b"".join(saved.stream), [], resolve=str, module_globals={}, unpickle=False)
+
+
+def test_a_state_dictionary_of_torch_is_typed_and_its_tensors_lie_in_the_buffers():
+    """With its metadata, tensors without elements, views and arrays over the same memory."""
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    big = torch.zeros(1000)
+    values = {
+        "state": model.state_dict(),
+        "weight": model[0].weight,
+        "big": big,
+        "view": big[3:5],
+        "array": big.numpy(),
+        "others": [torch.zeros(0, 3), torch.float16, big.shape, torch.zeros(2, dtype=torch.bool)],
+    }
+    saved = save(values)
+    back = load(saved)
+    assert back["state"]._metadata == model.state_dict()._metadata
+    assert all(torch.equal(back["state"][name], tensor) for name, tensor in model.state_dict().items())
+    assert type(back["weight"]) is torch.nn.Parameter and back["weight"].requires_grad
+    back["big"][3] = 7
+    assert back["view"][0] == 7 and back["array"][3] == 7
+    assert back["others"][0].shape == (0, 3) and back["others"][1:3] == [torch.float16, torch.Size([1000])]
+    assert saved[0].codecs["state"] == "json+torch" and saved[0].codecs["big"] == "torch"

@@ -100,9 +100,10 @@ def encode(
     """
     outputs = dict(values)
     kept = tuple(contents)
+    prepared: dict[int, tuple[object, Any]] = {}
 
     def collector() -> Collector:
-        return Collector(outputs, upstream, kept)
+        return Collector(outputs, upstream, kept, prepared)
 
     if forms != "pickle":
         # Imported by a save only.

@@ -110,8 +110,11 @@ class _Unpickler(pickle.Unpickler):
     ) -> None:
         super().__init__(_Reader(stream), buffers=buffers)  # type: ignore[arg-type]
         self._find = find
-        self._live: dict[str, Any] = {"resolve_label": resolve, "home_namespace": lambda: module_globals}
-        self._live["program_code"] = lambda code: find(("code", code))
+        self._live: dict[str, Any] = {
+            "resolve_label": resolve,
+            "home_namespace": lambda: module_globals,
+            "program_code": lambda code: find(("code", code)),
+        }
 
     def persistent_load(self, way: bytes | tuple[str, str]) -> Any:
         if isinstance(way, tuple):

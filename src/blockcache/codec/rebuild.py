@@ -89,11 +89,6 @@ def set_function(
         function.__globals__.update(used_globals)
 
 
-def make_code(make: Callable[..., types.CodeType], arguments: tuple[Any, ...], file: str) -> types.CodeType:
-    """A code object, with the name of the file that it was compiled from."""
-    return make(*arguments).replace(co_filename=file)
-
-
 def make_cell() -> types.CellType:
     """An empty closure cell."""
     return types.CellType()

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from blockcache import untouched
 
 Buffer = bytes | bytearray | memoryview
 
 #: Buffers below this stay inside the pickle stream, unless a reducer wants them outside.
 IN_BAND_BYTES = 4096
+
+
+#: A region is saved as a part of a known blob that is up to this many times its size.
+_MOST_AROUND = 4
 
 
 class Slice(NamedTuple):
@@ -48,14 +54,21 @@ class Collector:
         Objects that a hit has already: memory within theirs is theirs.
     contents
         By ``id``: what is saved by its elements although its memory is an upstream object's.
+    prepared
+        By ``id``: objects with what took long to make of them, for whoever writes the same outputs again.
     """
 
     def __init__(
-        self, values: Mapping[str, object], upstream: Sequence[object] = (), contents: Iterable[object] = ()
+        self,
+        values: Mapping[str, object],
+        upstream: Sequence[object] = (),
+        contents: Iterable[object] = (),
+        prepared: dict[int, tuple[object, Any]] | None = None,
     ) -> None:
         self.values = values
         self.upstream = upstream
         self.contents = {id(value): value for value in contents}
+        self.prepared = {} if prepared is None else prepared
         self.private: dict[int, object] = {}
         self._raws: list[_Raw] = []
         self._chosen: dict[int, tuple[pickle.PickleBuffer, int | None]] = {}
@@ -101,7 +114,19 @@ class Collector:
             group.append(i)
         if group:
             _close(raws, group, end, regions, slices)
-        return regions, [slices[i] for i in range(len(raws))]
+        moved = {i: found for i, region in enumerate(regions) if (found := _blob_around(region)) is not None}
+        regions = [moved[i][0] if i in moved else region for i, region in enumerate(regions)]
+        places = (slices[i] for i in range(len(raws)))
+        return regions, [p._replace(start=p.start + moved[p.region][1]) if p.region in moved else p for p in places]
+
+
+def _blob_around(region: memoryview) -> tuple[memoryview, int] | None:
+    """The blob that a region is a good part of, and where in it: it is in the store already, and need not be twice."""
+    if region.nbytes < untouched.WORTH_BYTES:
+        return None
+    found = untouched.whole_of(region)
+    # A small part would keep all of the blob in the store.
+    return found if found is not None and found[0].nbytes <= _MOST_AROUND * region.nbytes else None
 
 
 def _close(raws: list[_Raw], group: list[int], end: int, regions: list[memoryview], slices: dict[int, Slice]) -> None:

@@ -169,7 +169,8 @@ class Recorder:
                 found = places.stat(path)
                 if found == places.FOLDER:
                     return
-                if found is not None and self._is_own_temporary(path, found):
+                # What was there when the body began is not, though somebody may write it anew meanwhile.
+                if known is None and found is not None and self._is_own_temporary(path, found):
                     return
                 if known is None:
                     if len(self._reads) >= _MOST_READS:

@@ -1,4 +1,5 @@
-"""Wrappers around what no audit event tells, only while something records: readers in C, `os.stat`, `os.environ`.
+"""Wrappers around what no audit event tells, only while something records: readers in C, `os.stat`, `os.environ`,
+the start of a thread.
 
 A library is wrapped where all its readers meet: low, so that it does not matter how the project has imported the
 reader. What is not loaded is left alone and looked for again at the next import.
@@ -10,9 +11,11 @@ import functools
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from blockcache import beside
 from blockcache.discovered import watch
 from blockcache.discovered.places import Caller, is_writing
 
@@ -70,6 +73,9 @@ _CONFIGURERS = re.compile(
 #: Parts of the standard library that read a variable that their caller named.
 _EXPANDERS = frozenset({"expandvars", "expanduser", "home"})
 
+#: What a thread calls to be started; there is an audit event for that from 3.12 on only.
+_STARTS_THREADS = "_start_joinable_thread" if sys.version_info >= (3, 13) else "_start_new_thread"
+
 # (owner, name) -> what was there.
 _replaced: dict[tuple[int, str], tuple[Any, str, object, object]] = {}
 # Rows of the table whose module is loaded to its end.
@@ -122,6 +128,8 @@ def _always() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
         yield os, name, _stat
     yield type(os.environ), "__getitem__", _variable
     yield type(os.environ), "__iter__", _all_variables
+    if _STARTS_THREADS in vars(threading):
+        yield threading, _STARTS_THREADS, _thread_start
 
 
 def _is_function(value: object) -> bool:
@@ -221,3 +229,14 @@ def _for_project(frame: Any) -> bool:
         or f.f_code.co_name in _EXPANDERS
         for f in caller.through
     )
+
+
+def _thread_start(original: Any) -> Any:
+    @functools.wraps(original)
+    def start(function: Any, *arguments: Any, **named: Any) -> Any:
+        thread = getattr(function, "__self__", None)
+        if isinstance(thread, threading.Thread):
+            beside.started(thread)
+        return original(function, *arguments, **named)
+
+    return start

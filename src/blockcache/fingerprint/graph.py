@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from blockcache.errors import FingerprintError
+from blockcache.fingerprint.buffers import digest
 from blockcache.fingerprint.plain import PLAIN
 from blockcache.fingerprint.reduce import Reducer, stands_for
-from blockcache.fingerprint.registry import Refused, digest
+from blockcache.fingerprint.registry import Refused
 
 #: A reduction that makes new objects for ever would never end.
 _MOST_OBJECTS = 5_000_000

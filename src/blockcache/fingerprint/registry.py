@@ -19,9 +19,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-import xxhash
-
-from blockcache import plugins, untouched
+from blockcache import plugins
 from blockcache.model import Input
 
 #: Returns the value's content as plain values, arrays and other things with a fingerprint.
@@ -71,12 +69,6 @@ class As:
     def __init__(self, kind: type, content: object) -> None:
         self.kind = kind
         self.content = content
-
-
-def digest(buffer: Any) -> bytes:
-    """XXH3-128 of the bytes of ``buffer``, 16 bytes; they are not read where it is known."""
-    known = untouched.digest(buffer)
-    return known if known is not None else xxhash.xxh3_128_digest(buffer)
 
 
 def rule_for(kind: type) -> Rule | None:

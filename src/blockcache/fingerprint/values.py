@@ -15,11 +15,11 @@ from typing import Any
 import xxhash
 
 from blockcache.errors import FingerprintError
+from blockcache.fingerprint.buffers import digest
 from blockcache.fingerprint.describe import describe
 from blockcache.fingerprint.graph import HAS_FAST_MODE, digest_graph
 from blockcache.fingerprint.plain import PLAIN
 from blockcache.fingerprint.reduce import Label, Reducer
-from blockcache.fingerprint.registry import digest
 
 __all__ = ["Label", "describe", "fingerprint"]
 

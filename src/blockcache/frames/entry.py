@@ -13,7 +13,7 @@ one comes second: END_SEND, which ends the awaiting, lies outside the range.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from opcode import EXTENDED_ARG, opmap, opname
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, TypeVar
@@ -121,6 +121,46 @@ class Done(Awaitable[_T]):
         return self  # type: ignore[return-value]
 
     def __next__(self) -> None:
+        raise StopIteration(self._act())
+
+
+class Later(Done[_T]):
+    """What acts after something else was awaited, and other tasks ran.
+
+    Parameters
+    ----------
+    first
+        What to await first.
+    act
+        As of :class:`Done`.
+    """
+
+    __slots__ = ("_first",)
+
+    def __init__(self, first: Coroutine[Any, Any, None], act: Callable[[], _T]) -> None:
+        super().__init__(act)
+        self._first = first
+
+    def __next__(self) -> Any:
+        return self._go_on(self._first.send, None)
+
+    def send(self, value: object) -> Any:
+        """Go on with what the event loop gives."""
+        return self._go_on(self._first.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an error: the task is cancelled."""
+        return self._go_on(self._first.throw, *error)
+
+    def close(self) -> None:
+        """Stop waiting."""
+        self._first.close()
+
+    def _go_on(self, step: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return step(*given)
+        except StopIteration:
+            pass
         raise StopIteration(self._act())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from blockcache.report.reporters import append_json, install, log_record, print_line
+from blockcache.report.reporters import append_json, install, log_record, print_line, print_text
 from blockcache.report.words import age, cause, duration, first_of, line, one_line, reason, size, subject, why
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "log_record",
     "one_line",
     "print_line",
+    "print_text",
     "reason",
     "size",
     "subject",

@@ -18,10 +18,15 @@ def install() -> None:
 
 def print_line(event: BlockFinished) -> None:
     """One line on standard error, unless the block is quiet."""
+    if not event.quiet:
+        print_text(line(event))
+
+
+def print_text(text: str) -> None:
+    """A line on standard error; where that is impossible, nowhere."""
     stream = sys.stderr  # looked up now: notebooks and tests replace it
-    if event.quiet or stream is None:
+    if stream is None:
         return
-    text = line(event)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if encoding.lower().replace("-", "") != "utf8":
         text = text.replace("·", "-").replace("µs", "us").encode(encoding, "replace").decode(encoding)
@@ -57,7 +62,7 @@ def append_json(event: BlockFinished) -> None:
         return
     import json
 
-    record = {name: getattr(event, name) for name in event.__slots__ if name not in ("quiet", "log_path")}
+    record = {name: getattr(event, name) for name in event.__slots__ if name not in ("quiet", "log_path", "counted_in")}
     record["differences"] = [[d.kind, d.name, cause(d)] for d in event.differences]
     text = json.dumps(record) + "\n"
     try:

@@ -231,11 +231,15 @@ def _hit_facts(event: BlockFinished) -> list[str]:
         facts.append(f"made {age(event.made_at)}")
     if event.lacking:
         facts.append(f"not restored: {one_line(', '.join(event.lacking), NOTE_WIDTH)}")
+    if event.waited:
+        facts.append(event.waited)
     return facts + _notes(event) + _trouble(event, "trouble")
 
 
 def _miss_facts(event: BlockFinished) -> list[str]:
     facts = [one_line(event.reason)] if event.reason else []
+    if event.waited:
+        facts.append(event.waited)
     facts.append(f"took {duration(event.took_s)}")
     if event.saved:
         saved = "saved" if event.size_bytes is None else f"saved {size(event.size_bytes)}"

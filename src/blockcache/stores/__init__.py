@@ -2,9 +2,9 @@
 
 Names are relative paths of two or more parts separated by ``/``. These families are in use (see FORMAT.md):
 ``blobs/<digest>``, ``entries/<key digest>/<entry id>.json``, ``names/<quoted block name>/<key digest>``,
-``pins/<key digest>/<entry id>``, ``leases/<key digest>``, and ``quarantine/`` before a name of another one. A part is
-any text without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is up to whoever makes
-the name to quote.
+``pins/<key digest>/<entry id>``, ``leases/<key digest>``, ``stats/<random>.json``, and ``quarantine/`` before a name of
+another one. A part is any text without ``/`` and NUL that is not empty, ``.`` or ``..``; what else may be in a part is
+up to whoever makes the name to quote.
 
 A name below ``blobs/`` stands for its bytes: they are put once and never replaced by others.
 Names of the other families may be put again, and the last ``put`` counts.

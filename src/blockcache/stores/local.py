@@ -380,7 +380,8 @@ class LocalStore:
 
     def touch(self, name: str) -> None:
         """Note that ``name`` was used, at most once an hour."""
-        self._ledger.touch(name, self._path(name))
+        if not self._ledger.was_touched(name):
+            self._ledger.touch(name, self._path(name))
 
     def discard(self, name: str, idle_s: float) -> bool:
         """Forget ``name`` unless it was put or touched within the last ``idle_s`` seconds.

@@ -105,14 +105,15 @@ class Ledger:
         """The present, by the clock that dates the files."""
         return time.time() + self._ahead_s
 
+    def was_touched(self, name: str) -> bool:
+        """Whether this process has noted within the last hour that it was used."""
+        return time.monotonic() - self._touched.get(name, -_TOUCH_S) < _TOUCH_S
+
     def touch(self, name: str, path: str) -> None:
-        """Note that a record or blob was used, unless that was noted within the last hour."""
-        now = time.monotonic()
-        if now - self._touched.get(name, -_TOUCH_S) < _TOUCH_S:
-            return
+        """Note that a record or blob was used, unless anybody has done so within the last hour."""
         if len(self._touched) > 10_000:
             self._touched.clear()
-        self._touched[name] = now
+        self._touched[name] = time.monotonic()
         with contextlib.suppress(OSError):  # another's file, a read-only file system, or gone
             if name.startswith("blobs/"):
                 renew(path, os.stat(path))

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from blockcache.fingerprint.registry import As, Refused, digest
+from blockcache.fingerprint.buffers import digest
+from blockcache.fingerprint.registry import As, Refused
 
 
 def _table(value: Any) -> object:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from blockcache.fingerprint.registry import Refused, digest
+from blockcache.fingerprint.buffers import digest
+from blockcache.fingerprint.registry import Refused
 from blockcache.inplace import own_state, put_state
 
 

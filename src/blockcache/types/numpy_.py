@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from blockcache.fingerprint.registry import As, Refused, digest
+from blockcache.fingerprint.buffers import digest
+from blockcache.fingerprint.registry import As, Refused
 from blockcache.inplace import FIXED, Layer
 
 _COPIED_AT_ONCE_BYTES = 4 << 20

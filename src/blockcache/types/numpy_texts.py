@@ -26,25 +26,34 @@ def reduce(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     """The array's reduction; NotImplemented where its objects are not nearly all texts."""
     if array.size < _FEWEST or not array.flags.forc:
         return NotImplemented
+    if id(array) not in collector.prepared:
+        collector.prepared[id(array)] = array, _parts(array)
+    parts = collector.prepared[id(array)][1]
+    if parts is None:
+        return NotImplemented
+    shape, order, offsets, data, numbers, others = parts
+    return make_objects_of_texts, (shape, order, offsets, collector.out_of_band(data, None), numbers, others)
+
+
+def _parts(array: np.ndarray[Any, Any]) -> tuple[Any, ...] | None:
     order: Any = "C" if array.flags.c_contiguous else "F"
     flat = array.reshape(-1, order=order)
     if not any(type(value) is str for value in flat[:_MOST_OTHERS]):
-        return NotImplemented
+        return None
     first, numbers = _distinct(flat)
     distinct = flat if numbers is None else flat[first]
-    is_text = np.fromiter((type(x) is str for x in distinct), bool, len(distinct))
     others: list[object] = []
-    if not is_text.all():
+    if set(map(type, distinct)) != {str}:
+        is_text = np.fromiter((type(value) is str for value in distinct), bool, len(distinct))
         others = distinct[~is_text].tolist()
         if len(others) > _MOST_OTHERS or any(type(x).__name__ not in _OTHERS for x in others):
-            return NotImplemented
+            return None
         numbers, distinct = _texts_first(numbers, is_text), distinct[is_text]
     try:
         offsets, data = _to_bytes(distinct)
     except UnicodeEncodeError:  # a lone surrogate
-        return NotImplemented
-    buffer = collector.out_of_band(data, None)
-    return make_objects_of_texts, (array.shape, order, offsets, buffer, numbers, others)
+        return None
+    return array.shape, order, offsets, data, numbers, others
 
 
 def _distinct(flat: np.ndarray[Any, Any]) -> tuple[Any, np.ndarray[Any, Any] | None]:

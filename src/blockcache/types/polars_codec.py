@@ -60,13 +60,14 @@ def _reduce_series(series: Any, collector: Collector) -> Any:
 
 def make_frame(table: Any) -> Any:
     """A frame over the memory of an Arrow table."""
-    return pl.from_arrow(table, rechunk=False)
+    frame: Any = pl.from_arrow(table, rechunk=False)
+    frame.columns = table.column_names  # polars would name a column that has no name
+    return frame
 
 
 def make_series(table: Any) -> Any:
     """The only column of an Arrow table as a series over its memory."""
-    frame: Any = pl.from_arrow(table, rechunk=False)
-    return frame.to_series(0)
+    return make_frame(table).to_series(0)
 
 
 # -- typed trees -------------------------------------------------------------------------------

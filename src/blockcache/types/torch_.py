@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from blockcache.fingerprint.registry import Refused, digest
+from blockcache.fingerprint.buffers import digest
+from blockcache.fingerprint.registry import Refused
 from blockcache.inplace import FIXED, Layer
 
 

@@ -91,7 +91,19 @@ def typed(cls: type) -> Reducer | None:
         return lambda value, _: (make_dtype, (str(value).removeprefix("torch."),))
     if cls is torch.Size:
         return lambda value, _: (make_size, tuple(value))
-    return reducer(cls)
+    return _typed_tensor if reducer(cls) is not None else None
+
+
+def _typed_tensor(tensor: Any, collector: Collector) -> Any:
+    empty = type(tensor) is torch.Tensor and tensor.device.type == "cpu" and not tensor.untyped_storage().nbytes()
+    if empty and tensor.is_leaf and not tensor.__dict__ and not tensor.is_quantized and tensor.layout is torch.strided:
+        return make_empty, (tuple(tensor.shape), tensor.dtype, tensor.requires_grad)
+    return _reduce_tensor(tensor, collector)
+
+
+def make_empty(shape: tuple[int, ...], dtype: Any, requires_grad: bool) -> Any:
+    """A tensor without elements."""
+    return torch.empty(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def make_dtype(name: str) -> Any:
@@ -111,6 +123,7 @@ def make_size(*lengths: int) -> Any:
 MAKERS: dict[str, Callable[..., Any]] = {
     "tensor": make_tensor,
     "parameter": make_parameter,
+    "empty": make_empty,
     "dtype": make_dtype,
     "size": make_size,
 }
