@@ -195,7 +195,7 @@ def _write_ipc(value: Any, path: str) -> None:
 def _read_ipc(path: str) -> Any:
     import polars as pl
 
-    return pl.read_ipc(path, memory_map=False)
+    return pl.read_ipc(path)
 
 
 KINDS = {

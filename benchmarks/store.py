@@ -249,13 +249,20 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="blockcache-bench-", dir=options.folder))
     speed = [("what", "blockcache", "bare", "x bare", "bare read", *PEERS, "faster than the best", "goal", "")]
     beside = [("what", "own", "a save needs beside it", "a restore", "goal", "")]
+    failed = False
     try:
         for name in options.kinds.split(","):
             if not KINDS[name].is_there:
                 print(f"{name}: {KINDS[name].needs} is not installed", file=sys.stderr)
                 continue
-            speed += lines(KINDS[name], row(name, options.scale, options.rounds, folder))
-            own, *needed = memory(name, options.scale, folder)
+            try:
+                speed += lines(KINDS[name], row(name, options.scale, options.rounds, folder))
+                own, *needed = memory(name, options.scale, folder)
+            except SystemExit as error:  # what was measured so far must not be lost
+                print(f"{name}: {error}", file=sys.stderr)
+                failed = True
+                empty(folder)
+                continue
             met = "met" if max(needed) <= MOST_BESIDE else "MISSED"
             mib = [f"{size / (1 << 20):.0f} MiB" for size in (own, *needed)]
             beside.append((KINDS[name].what, *mib, "<= 64 MiB", met))
@@ -264,7 +271,7 @@ def main() -> int:
     show(speed, options.markdown)
     print()
     show(beside, options.markdown)
-    return 1 if any(line[-1] == "MISSED" for line in speed + beside) else 0
+    return 1 if failed or any(line[-1] == "MISSED" for line in speed + beside) else 0
 
 
 if __name__ == "__main__":

@@ -60,8 +60,6 @@ class Stock:
         Paths of pinned entries.
     leading
         By key, names of the records that lead to it: pointers from block names, and pins.
-    leases
-        Names of leases.
     keys
         Keys that have a manifest, readable or not.
     passing
@@ -76,7 +74,6 @@ class Stock:
     torn: list[str] = field(default_factory=list)
     pinned: set[str] = field(default_factory=set)
     leading: dict[str, list[str]] = field(default_factory=dict)
-    leases: list[str] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
     passing: dict[str, tuple[float, int]] = field(default_factory=dict)
     other_bytes: int = 0
@@ -273,8 +270,6 @@ class _Sweep:
             if not self._stock.keys.get(key):
                 for name in names:
                     self._store.discard(name, self._since_s if key in mine else GRACE_S)
-        for name in self._stock.leases:  # whoever holds one writes it again all the time
-            self._store.discard(name, GRACE_S)
 
     def _passing(self) -> None:
         """Let go what has stayed for as long as it may."""
@@ -304,8 +299,6 @@ def take_stock(store: Measured, found: Iterable[Kept]) -> Stock:
             stock.other_bytes += kept.size_bytes
             if family == "names":
                 stock.leading.setdefault(rest.rpartition("/")[2], []).append(kept.name)
-            elif family == "leases":
-                stock.leases.append(kept.name)
             elif family == "pins":
                 stock.leading.setdefault(rest.partition("/")[0], []).append(kept.name)
                 stock.pinned.add(pinned_path(kept.name))

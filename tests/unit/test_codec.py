@@ -447,6 +447,15 @@ def test_arrays_of_any_offset_lie_aligned_in_the_pack():
 # -- functions and classes of the block ---------------------------------------------------------
 
 
+def test_code_remembers_the_file_that_it_came_from():
+    """Tracebacks and `inspect` of a function, and of one inside it, lead to the source, whatever cloudpickle keeps."""
+    namespace = run_block("def f():\n    def g(): pass\n    return g")
+    back = round_trip({"f": namespace["f"]}, module_globals=namespace)["f"]
+    assert back.__code__ is not namespace["f"].__code__
+    assert (back.__code__.co_filename, back().__code__.co_filename) == ("notebook.py", "notebook.py")
+    assert back.__code__ == namespace["f"].__code__
+
+
 def test_a_function_of_the_block_runs_in_the_live_namespace():
     back, _, fresh = block_outputs(
         """

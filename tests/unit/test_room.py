@@ -140,8 +140,9 @@ def test_what_a_newer_version_made_keeps_its_blobs(store, patient):
     assert names(store, "") == {new, f"blobs/{B2}", f"names/b/{B3}"}
 
 
-def test_a_lease_that_nobody_writes_any_more_goes(store, patient):
+def test_a_lease_that_nobody_writes_any_more_goes(store, monkeypatch):
     """Whoever holds one writes it again all the time."""
+    monkeypatch.setitem(room.STAY_S, "leases", 0.3)
     put(store, "a", 1, {B1: 10 * KB})
     store.put_new(f"leases/{B2}", [b"left"])
     time.sleep(0.4)

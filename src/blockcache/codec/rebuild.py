@@ -59,6 +59,11 @@ def library_constant(module: str, owner: str | None, name: str, state: str) -> o
     return found
 
 
+def make_code(make: Callable[..., types.CodeType], arguments: tuple[Any, ...], file: str) -> types.CodeType:
+    """A code object, with the name of the file that it was compiled from."""
+    return make(*arguments).replace(co_filename=file)
+
+
 def program_code(code: types.CodeType) -> types.CodeType:
     """Stands for the program's own code that does the same now; the reader puts it in place."""
     return code
