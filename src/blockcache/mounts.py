@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -46,14 +47,15 @@ def status(path: str) -> os.stat_result:
     OSError
         As of `os.stat`.
     """
-    try:
+    found: os.stat_result | None = None
+    where = path
+    with contextlib.suppress(FileNotFoundError):
         found = os.stat(path)
-        device = found.st_dev
-    except FileNotFoundError:
-        found, device = None, _device_of(os.path.dirname(path) or ".")
+    if found is None:
+        where = os.path.dirname(path) or "."  # a folder that has changed says anew what is in it
+    device = found.st_dev if found is not None else _device_of(where)
     if device is not None and _is_shared_device(device):
-        # A folder that has changed says anew what is in it.
-        _ask_server(path if found is not None else os.path.dirname(path) or ".")
+        _ask_server(where)
         found = None
     return found if found is not None else os.stat(path)
 
