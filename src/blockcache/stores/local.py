@@ -27,9 +27,9 @@ from contextlib import AbstractContextManager
 
 import xxhash
 
-from blockcache import untouched
+from blockcache import mounts, untouched
 from blockcache.errors import StoreError
-from blockcache.stores import Buffer, Kept, Room, measure, mounts
+from blockcache.stores import Buffer, Kept, Room, measure
 from blockcache.stores.mapping import map_private, read
 from blockcache.stores.writing import copy, reserve, retry, write_all
 
