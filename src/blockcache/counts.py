@@ -31,8 +31,8 @@ class Counts:
     saved_s
         What the bodies of the hits took in the runs that made their entries.
     key_s, load_s, save_s
-        What the cache took: to build the keys; besides, of hits and comparisons; besides, of the other runs. Waiting for
-        another run is none of it: the body would have taken that time.
+        What the cache took: to build the keys; besides, of hits and comparisons; besides, of the other runs. Waiting
+        for another run is none of it: the body would have taken that time.
     loaded_bytes, saved_bytes
         Of the entries that hits read and runs saved.
     causes, obstacles

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import xxhash
+from tests.conftest import Project
 
 from blockcache.model import FORMAT
-from tests.conftest import Project
 
 PROGRAM = """\
 import numpy as np
