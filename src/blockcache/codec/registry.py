@@ -14,6 +14,7 @@ that does not use the library never pays for it.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import sys
@@ -140,4 +141,8 @@ def _room(library: str) -> Any:
     name = _STANDARD if library == "python" else _ROOMS.get(library)
     if name is None:
         return plugins.room(plugins.CODECS, library)
-    return sys.modules.get(name) or importlib.import_module(name)
+    return _imported(name)
+
+
+#: Not what `sys.modules` says: another thread may still be importing that.
+_imported = functools.cache(importlib.import_module)

@@ -13,10 +13,9 @@ equal exactly when the value is equal, and itself possible to fingerprint.
 
 from __future__ import annotations
 
-import sys
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from blockcache import plugins
@@ -92,8 +91,8 @@ def rule_in(kind: type, table: str) -> Any:
     return rules.get(kind.__qualname__)
 
 
-def _imported(name: str) -> ModuleType:
-    return sys.modules.get(name) or import_module(name)
+#: Not what `sys.modules` says: another thread may still be importing that.
+_imported = functools.cache(import_module)
 
 
 def _find(kind: type, table: str) -> Any:
