@@ -7,7 +7,7 @@ and from any environment.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -260,8 +260,8 @@ def _verify_script(
 @click.pass_obj
 def config(store_argument: str | None, as_json: bool) -> None:
     """Show each setting in the current directory, and where it comes from."""
+    from blockcache.mounts import is_shared, kind_of
     from blockcache.stores.local import LocalStore
-    from blockcache.stores.mounts import is_shared, kind_of
 
     settings = resolve(str(Path.cwd()), store=store_argument)
     path = store_path(settings, str(Path.cwd()))
@@ -476,7 +476,20 @@ def _print_diffs(judged: Judged) -> None:
 
 def _value(settings: Settings, name: str) -> str:
     value = _plain(getattr(settings, name))
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, (int, float)) and name in _SHOWN:
+        return _SHOWN[name](value)
+    return (
+        str(value).lower() if isinstance(value, bool) else ", ".join(value) if isinstance(value, tuple) else str(value)
+    )
+
+
+#: How numbers are shown that have a unit.
+_SHOWN: dict[str, Callable[[Any], str]] = {
+    **dict.fromkeys(("capture_limit", "max_size", "memory"), report.size),
+    **dict.fromkeys(("ttl", "wait"), report.duration),
+}
 
 
 def _plain(value: object) -> object:

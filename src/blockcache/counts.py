@@ -31,7 +31,8 @@ class Counts:
     saved_s
         What the bodies of the hits took in the runs that made their entries.
     key_s, load_s, save_s
-        What the cache took: to build the keys; besides, of hits and comparisons; besides, of the other runs.
+        What the cache took: to build the keys; besides, of hits and comparisons; besides, of the other runs. Waiting
+        for another run is none of it: the body would have taken that time.
     loaded_bytes, saved_bytes
         Of the entries that hits read and runs saved.
     causes, obstacles
@@ -74,11 +75,11 @@ class Counts:
         if event.outcome == "hit":
             self.hits += 1
             self.saved_s += event.saved_s or 0.0
-            self.load_s += event.took_s - key_s
+            self.load_s += max(0.0, event.took_s - key_s - event.waited_s)
             self.loaded_bytes += event.size_bytes or 0
             return
-        # What is neither key nor body; where nobody knows how long the body took, nothing.
-        rest_s = 0.0 if event.body_s is None else max(0.0, event.took_s - key_s - event.body_s)
+        # What is neither key, waiting nor body; where nobody knows how long the body took, nothing.
+        rest_s = 0.0 if event.body_s is None else max(0.0, event.took_s - key_s - event.waited_s - event.body_s)
         if event.outcome == "miss":
             self.save_s += rest_s
             self.saved_bytes += event.size_bytes or 0

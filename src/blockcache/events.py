@@ -76,6 +76,8 @@ class BlockFinished:
         What is not as the entry says, in clauses.
     waited
         How long it waited for another run of the same block, in a clause; empty when it did not.
+    waited_s
+        The same in seconds; part of ``took_s``.
     notes
         What else is to be said, in clauses: entries that went to make room, a result that is not worth keeping.
     calls
@@ -110,6 +112,7 @@ class BlockFinished:
     untracked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
     waited: str = ""
+    waited_s: float = 0.0
     notes: tuple[str, ...] = ()
     calls: Calls | None = None
     lacking: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import xxhash
 
+from blockcache import mounts
 from blockcache.errors import FingerprintError
 from blockcache.model import Stat
 from blockcache.settings import STORE_FOLDER
@@ -177,7 +178,7 @@ def listing(folder: str, pattern: str | None = None) -> str:
 
 def _stat(path: str) -> os.stat_result | None:
     try:
-        return os.stat(path)
+        return mounts.status(path)
     except OSError as error:
         if error.errno in _NOTHING_THERE:
             return None

@@ -102,8 +102,8 @@ class Passage:
         What watches it: what it reads, what it says, what it changes, what runs beside it.
     settled
         What it changed in the process.
-    lease, waited
-        The right to run the body while others wait; for whom it waited itself and how long, in words.
+    lease, waited, waited_s
+        The right to run the body while others wait; for whom it waited itself and how long, in words; the seconds.
     manifest, event
         The entry that was read or made, and what was told.
     """
@@ -149,6 +149,7 @@ class Passage:
     staged: outputs.Staged | None = None
     lease: flight.Lease | None = None
     waited: str = ""
+    waited_s: float = 0.0
     manifest: Manifest | None = None
     event: BlockFinished | None = None
     noun: ClassVar[str] = "block"

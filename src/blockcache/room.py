@@ -204,7 +204,9 @@ class _Sweep:
         """Take out what the limits say but the ``spared``, and what nobody needs."""
         before = self._store.room().filled_bytes or 0
         self._stock = take_stock(self._store, self._kept)
-        going = self._entries(due(self._stock, wanted, spared))
+        # What was put this very moment cannot be told from what is put meanwhile, and stays: others go in its place.
+        young = (e.path for e in self._stock.entries if e.idle_s <= _TICK_S)
+        going = self._entries(due(self._stock, wanted, {*spared, *young}))
         orphans, orphan_bytes = self._blobs()
         self._records()
         self._passing()

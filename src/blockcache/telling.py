@@ -96,6 +96,7 @@ def finish(
         else (),
         differing=differing,
         waited=run.waited,
+        waited_s=run.waited_s,
         lacking=lacking,
         notes=tuple(run.notes),
         # A worker that runs the main module again hits what its parent has: one line about that is enough.

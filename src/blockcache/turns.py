@@ -60,6 +60,7 @@ def take(run: Passage, *, blocks: bool) -> Generator[flight.Step, None, None]:
             raise
         telling.warn(run, f"it does not wait for other runs: {type(error).__name__}: {error}")
     finally:
+        run.waited_s = way.waited_s
         if way.whom:
             time_s = report.duration(way.waited_s)
             did = "stopped waiting for {} after {}" if way.in_vain else "waited for {} for {}"

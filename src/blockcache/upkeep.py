@@ -34,16 +34,15 @@ def used(run: Passage, hit: Hit) -> None:
     """Note that an entry was used, so that it is not among the first to go; one that loads too slowly goes now."""
     if run.settings.mode != "on":
         return
-    store, path = run.store, entry_name(hit.manifest.key, hit.manifest.entry_id)
     run_s = hit.manifest.provenance.duration_s
     if hit.decode_s > max(_TIMES * run_s, _FELT_S) and _may_go(run, hit.manifest):
         _loading_s[_block(run)] = hit.decode_s
         records.save(_record(run), hit.decode_s)
         _told.add(_block(run))
-        store.delete(path)
-        run.notes.append(f"{_slower(run_s, hit.decode_s)}: it is not kept any more")
-    elif is_measured(store):
-        store.touch(path)
+        gone = ": it is not kept any more" if _drop(run, hit.manifest) else ""
+        run.notes.append(_slower(run_s, hit.decode_s) + gone)
+    elif is_measured(run.store):
+        run.store.touch(entry_name(hit.manifest.key, hit.manifest.entry_id))
 
 
 def check_size(run: Passage, size_bytes: int) -> None:
@@ -92,7 +91,7 @@ def why_not(run: Passage, manifest: Manifest) -> str:
     load_s, run_s = _known(run), manifest.provenance.duration_s
     if load_s is None or load_s <= _TIMES * run_s or not _may_go(run, manifest):
         return ""
-    run.store.delete(entry_name(manifest.key, manifest.entry_id))
+    _drop(run, manifest)
     return _slower(run_s, load_s)
 
 
@@ -112,12 +111,20 @@ def is_quick(run: Passage, *, matters: bool) -> bool:
 
 def _may_go(run: Passage, manifest: Manifest) -> bool:
     """Whether nobody can want an entry for anything but the time that it spares."""
-    return not (
-        run.settings.save_always
-        or manifest.untracked
-        or manifest.files
-        or run.store.exists(pin_name(entry_name(manifest.key, manifest.entry_id)))
-    )
+    if run.settings.save_always or manifest.untracked or manifest.files:
+        return False
+    try:
+        return not run.store.exists(pin_name(entry_name(manifest.key, manifest.entry_id)))
+    except StoreError:  # it may be pinned
+        return False
+
+
+def _drop(run: Passage, manifest: Manifest) -> bool:
+    """Whether the entry could be deleted; a store that this user may not write keeps it, which is no trouble."""
+    try:
+        return run.store.delete(entry_name(manifest.key, manifest.entry_id))
+    except StoreError:
+        return False
 
 
 def _known(run: Passage) -> float | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
 import xxhash
+from tests.conftest import Project
 
 from blockcache.model import FORMAT
 
@@ -150,18 +152,25 @@ print(float(again.sum()), new)
 """
 
 
-@pytest.mark.parametrize("mode, outcome", [(0o755, "hit"), (0o700, "miss")])
-def test_a_store_that_this_user_may_not_write_or_not_even_read(project, mode, outcome):
-    """Entries of a read-only store are served; a miss keeps its result, with one warning."""
+@pytest.fixture
+def open_project():
+    """Where another user may look: any session of pytest that starts takes the folder of all temporary ones from others."""
     if os.geteuid():
         pytest.skip("another user is needed")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "project")
+        path.mkdir()
+        for each in (path.parent, path):
+            each.chmod(0o755)
+        yield Project(path)
+
+
+@pytest.mark.parametrize("mode, outcome", [(0o755, "hit"), (0o700, "miss")])
+def test_a_store_that_this_user_may_not_write_or_not_even_read(open_project, mode, outcome):
+    """Entries of a read-only store are served; a miss keeps its result, with one warning."""
+    project = open_project
     project.write(main=NOBODY)
     project.run(env={"PROBE_USER": "0", "PROBE_NEW": "10"})
-    for folder in (project.folder.parent, project.folder):
-        folder.chmod(0o755)
-    for folder in project.folder.parents:
-        if not folder.stat().st_mode & 1:
-            folder.chmod(folder.stat().st_mode | 0o011)
     (project.folder / ".blockcache").chmod(mode)
     ran = project.run(
         env={"PROBE_USER": "65534", "PROBE_NEW": "11", "BLOCKCACHE_LOG": "", "XDG_CACHE_HOME": "/nowhere"}
@@ -170,6 +179,41 @@ def test_a_store_that_this_user_may_not_write_or_not_even_read(project, mode, ou
     assert ran.stderr.count("  hit ") == 1 + (outcome == "hit")
     assert warned(ran) == (1 if outcome == "hit" else 2), ran.stderr
     assert ran.stderr.count("Permission denied") >= warned(ran)
+
+
+SLOW_TO_LOAD = """\
+import os
+from blockcache import cached_block
+class Slow:
+    def __init__(self, data):
+        self.data = data
+    def __reduce__(self):
+        return load, (self.data,)
+def load(data):
+    sum(range(15_000_000))
+    return Slow(data)
+with cached_block("loads what a miss needs, which another user may not read"):
+    loaded = os.environ["PROBE_TIMES"]
+os.seteuid(int(os.environ["PROBE_USER"]))
+for _ in range(int(os.environ["PROBE_TIMES"])):
+    with cached_block("work"):
+        slow = Slow(bytes(100_000))
+os.seteuid(0)
+print(len(slow.data))
+"""
+
+
+def test_what_is_not_worth_keeping_in_a_store_that_this_user_may_not_write(open_project):
+    """The hit stands, and from then on the body runs; the entry stays, which is no trouble to anybody."""
+    project = open_project
+    project.write(main=SLOW_TO_LOAD)
+    project.run(env={"PROBE_USER": "0", "PROBE_TIMES": "1"})
+    ran = project.run(
+        env={"PROBE_USER": "65534", "PROBE_TIMES": "2", "BLOCKCACHE_LOG": "", "XDG_CACHE_HOME": "/nowhere"}
+    )
+    assert (ran.stdout, warned(ran)) == ("100000\n", 0) and "not kept" not in ran.stderr, ran.stderr
+    assert re.findall(r"^work  (hit|miss) .*loading takes ", ran.stderr, re.M) == ["hit", "miss"], ran.stderr
+    assert project.run(env={"PROBE_USER": "0", "PROBE_TIMES": "1"}).outcomes[1] == "hit"
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "é\U0001f40d\ud800", "x" * 5000, "a\0b", "a\nb"])

@@ -12,6 +12,9 @@ import time
 
 import pytest
 
+from blockcache import statistics
+from blockcache.stores.local import LocalStore
+
 TOOLS = """
 import os, sys, time
 
@@ -573,13 +576,15 @@ print(x)
 
 
 def test_waiting_is_no_part_of_what_the_body_took(program):
-    """Nor is it of what a later hit saves; the log has it."""
+    """Nor is it of what a later hit saves, nor of what the cache took; the log has it."""
     program.write(main=SLOW)
     with started(program, "60") as owner:
         until(lambda: lines(program, "ran.txt"))
         ran = program.run(arguments=["0"], env={"BLOCKCACHE_WAIT": "2s"})
     (event,) = ran.events
     assert event["took_s"] >= 2 and event["waited"].startswith(f"stopped waiting for pid {owner.pid} on ")
+    counts = statistics.read(LocalStore(program.folder / ".blockcache"))["slow"]
+    assert 0 < counts.save_s <= event["took_s"] - event["waited_s"] - event["body_s"] and event["waited_s"] >= 2
     (hit,) = program.run(arguments=["0"]).events
     assert hit["outcome"] == "hit" and hit["saved_s"] < 1 and hit["waited"] == ""
 

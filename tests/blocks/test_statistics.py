@@ -156,6 +156,14 @@ def test_time_saved_is_that_of_the_body(project: Project) -> None:
     assert statistics.read(_store(project))["b"].net_s < -0.4
 
 
+def test_waiting_for_another_run_is_no_cost_of_the_cache() -> None:
+    """Neither of saving nor of loading: without a cache that time would be the body's."""
+    counts = Counts()
+    counts.count(_event(outcome="miss", took_s=8.0, key_s=1.0, waited_s=4.0, body_s=2.0))
+    counts.count(_event(outcome="hit", took_s=8.0, key_s=1.0, waited_s=4.0, saved_s=2.0))
+    assert (counts.save_s, counts.load_s, counts.key_s, counts.net_s) == (1.0, 3.0, 2.0, -4.0)
+
+
 def test_runs_that_are_compared_are_neither_hits_nor_misses(project: Project) -> None:
     """Mode verify: what is the same and what differs are counted apart, and save nothing."""
     project.write(main="from blockcache import cached_block\nimport os\nwith cached_block('b'):\n    x = os.getpid()\n")

@@ -98,12 +98,15 @@ with cached_block(name="w"):
 
 
 class Watched(MarimoServer):
-    """Keeps what cells print too."""
+    """Keeps what cells print too, as the page does."""
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         self.printed: dict[str, str] = {}
         for message in super()._messages():
             said = message.get("console") if message["op"] == "cell-op" else None
+            if said == []:  # a run begins: what is there is marimo's memory of an earlier session, if that took seconds
+                for key in [key for key in self.printed if key.startswith(f"{message['cell_id']} ")]:
+                    del self.printed[key]
             for part in [said] if isinstance(said, dict) else said or []:
                 key = f"{message['cell_id']} {part['channel']}"
                 self.printed[key] = self.printed.get(key, "") + part["data"]

@@ -12,13 +12,13 @@ import random
 import signal
 import sys
 import time
-import types
 import warnings
 from pathlib import Path
 
 import numpy as np
+from probe import program_in
 
-from blockcache import catalogue, configure
+from blockcache import catalogue
 from blockcache.errors import FrozenMissError
 from blockcache.stores import local, measure, opened
 
@@ -82,16 +82,7 @@ def check(work, there: set[int]) -> list[str]:
 def main() -> None:
     """Take a folder, how many kills, and a seed."""
     folder, points, rng = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
-    folder.mkdir(parents=True)
-    os.chdir(folder)
-    os.environ["XDG_CACHE_HOME"] = str(folder / "machine")
-    (folder / "pyproject.toml").write_text("[project]\nname = 'probe'\n")
-    program = types.ModuleType("program")
-    program.__file__ = str(folder / "program.py")
-    Path(program.__file__).write_text(PROGRAM)
-    sys.modules["program"] = program
-    exec(compile(PROGRAM, program.__file__, "exec"), program.__dict__)
-    configure(quiet=True)
+    program = program_in(folder, PROGRAM)
     measure._DEAD_S = 0  # only one writer at a time: what another left is a dead one's
     program.work(0, "on")
     there, problems, most_left, wrote = {0}, [], 0, 0

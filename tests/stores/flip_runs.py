@@ -6,13 +6,11 @@ import json
 import os
 import random
 import sys
-import types
 import warnings
 from pathlib import Path
 
 import numpy as np
-
-from blockcache import configure
+from probe import program_in
 
 PROGRAM = """\
 import numpy as np
@@ -38,16 +36,7 @@ def flips(files: list[Path], most: int, rng: random.Random):
 def main() -> None:
     """Take a folder, the length of the array, how many flips at most, and a seed."""
     folder, size, most, rng = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), random.Random(int(sys.argv[4]))
-    folder.mkdir(parents=True)
-    os.chdir(folder)
-    os.environ["XDG_CACHE_HOME"] = str(folder / "machine")
-    (folder / "pyproject.toml").write_text("[project]\nname = 'probe'\n")
-    program = types.ModuleType("program")
-    program.__file__ = str(folder / "program.py")
-    Path(program.__file__).write_text(PROGRAM)
-    sys.modules["program"] = program
-    exec(compile(PROGRAM, program.__file__, "exec"), program.__dict__)
-    configure(quiet=True)
+    program = program_in(folder, PROGRAM)
     program.work(size, "on")
     assert program.work(size, "readonly")[0]
     families = ("blobs", "entries", "names")

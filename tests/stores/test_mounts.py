@@ -6,14 +6,15 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from click.testing import CliRunner
 
+from blockcache import mounts
 from blockcache.cli import main
-from blockcache.stores import mounts
+from blockcache.mounts import is_shared, kind_of
 from blockcache.stores.local import LocalStore
-from blockcache.stores.mounts import is_shared, kind_of
 
 MOUNTS = b"""\
 21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -61,10 +62,11 @@ def test_network_file_systems_are_told_from_disks():
 
 @pytest.fixture
 def fuse_folder(tmp_path):
-    """A real FUSE file system over a folder: the system's own, where bindfs is installed."""
+    """A real FUSE file system over a folder, which remembers files for a minute; where bindfs is installed."""
     below, above = tmp_path / "below", tmp_path / "above"
     below.mkdir(), above.mkdir()
-    if shutil.which("bindfs") is None or subprocess.run(["bindfs", below, above], capture_output=True).returncode:
+    mount = ["bindfs", "-o", "attr_timeout=60,entry_timeout=60", below, above]
+    if shutil.which("bindfs") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no bindfs, or no FUSE")
     yield below, above
     subprocess.run(["fusermount", "-u", "-z", above], check=False)
@@ -113,6 +115,40 @@ print(large.sum())
     for outcome in ("miss", "hit", "hit"):
         ran = project.run(env={"BLOCKCACHE_STORE": str(above / "store")})
         assert ran.outcomes == [outcome] and "Warning" not in ran.stderr and ran.stdout == "79999800000.0\n"
+
+
+def test_a_file_that_another_machine_changed_is_an_edit(fuse_folder, project):
+    """Although the system remembers how it stood: declared or read by the body, changed, gone or new."""
+    below, above = fuse_folder
+    for name in ("read.txt", "declared.txt"):
+        (below / name).write_text("one")
+    time.sleep(2.2)  # a younger file is read again in any case
+    project.write(
+        main=f"""\
+import os, pathlib, sys
+from blockcache import cached_block
+above, below = pathlib.Path({str(above)!r}), pathlib.Path({str(below)!r})
+def work():
+    with cached_block("work", inputs=[str(above / "declared.txt")]) as block:
+        text = (above / "read.txt").read_text() + (above / "declared.txt").read_text()
+        more = (above / "new.txt").exists()
+    print(block.hit, text, more)
+work(), work()
+for name, content in (("read.txt", "two!"), ("declared.txt", "three"), ("new.txt", "")):
+    before = os.path.exists(above / name) and os.stat(above / name).st_size
+    (below / name).write_text(content)
+    if before: assert os.stat(above / name).st_size == before, "this mount forgets"
+    work()
+"""
+    )
+    ran = project.run()
+    assert ran.stdout.splitlines() == [
+        "False oneone False",
+        "True oneone False",
+        "False two!one False",
+        "False two!three False",
+        "False two!three True",
+    ], ran.stderr
 
 
 def test_a_mount_is_looked_up_once(tmp_path, monkeypatch):

@@ -8,10 +8,10 @@ import random
 import sys
 import threading
 import traceback
-import types
 from pathlib import Path
 
-from blockcache import configure
+from probe import program_in
+
 from blockcache.stores import opened
 
 SEEDS = 10
@@ -59,16 +59,7 @@ def busy(work, threads: int, rounds: int, rng: random.Random) -> list[str]:
 def main() -> None:
     """Take a folder, how many processes, how many threads in each, and how many rounds of each."""
     folder, processes, threads, rounds = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-    folder.mkdir(parents=True)
-    os.chdir(folder)
-    os.environ["XDG_CACHE_HOME"] = str(folder / "machine")
-    (folder / "pyproject.toml").write_text("[project]\nname = 'probe'\n")
-    program = types.ModuleType("program")
-    program.__file__ = str(folder / "program.py")
-    Path(program.__file__).write_text(PROGRAM)
-    sys.modules["program"] = program
-    exec(compile(PROGRAM, program.__file__, "exec"), program.__dict__)
-    configure(quiet=True)
+    program = program_in(folder, PROGRAM)
     children = {}
     for number in range(processes):
         hear, tell = os.pipe()

@@ -27,9 +27,9 @@ from contextlib import AbstractContextManager
 
 import xxhash
 
-from blockcache import untouched
+from blockcache import mounts, untouched
 from blockcache.errors import StoreError
-from blockcache.stores import Buffer, Kept, Room, measure, mounts
+from blockcache.stores import Buffer, Kept, Room, measure
 from blockcache.stores.mapping import map_private, read
 from blockcache.stores.writing import copy, reserve, retry, write_all
 
@@ -119,12 +119,9 @@ class LocalStore:
             When there is a file that cannot be read, or the name is not a relative path of plain parts.
         """
         path = self._path(name)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
+        fd = _open(path)
+        if fd is None:
             return None
-        except OSError as error:
-            raise _failure("read", path, error) from error
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
@@ -197,12 +194,9 @@ class LocalStore:
             When there is a file that cannot be read, then or while drawing.
         """
         path = self._path(name)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
+        fd = _open(path)
+        if fd is None:
             return None
-        except OSError as error:
-            raise _failure("read", path, error) from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             return None
@@ -217,12 +211,9 @@ class LocalStore:
             When there is a file that cannot be read.
         """
         path = self._path(name)
-        try:
-            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
+        source = _open(path)
+        if source is None:
             return False
-        except OSError as error:
-            raise _failure("read", path, error) from error
         try:
             copy(source, fd)
         finally:
@@ -582,6 +573,16 @@ def _below(folder: str, prefix: str, *, whole: bool) -> Iterator[str]:
             yield from _below(entry.path, f"{prefix}/{entry.name}", whole=whole)
         else:
             yield f"{prefix}/{entry.name}"
+
+
+def _open(path: str) -> int | None:
+    """The descriptor of a file to read; None where there is none."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _failure("read", path, error) from error
 
 
 def _failure(action: str, path: str, error: OSError) -> StoreError:
