@@ -75,13 +75,7 @@ def _scalar(value: Any) -> object:
 
 def _short(dtype: Any) -> str | None:
     """The name of a simple dtype, byte order included: it says all and costs nothing."""
-    return _text(dtype) if dtype.kind not in "TV" and dtype.metadata is None else None
-
-
-def _text(dtype: Any) -> str:
-    """C has two names for one size of numbers, and numpy a type for each: they are equal, and their letters differ."""
-    text: str = dtype.str
-    return text if dtype.kind not in "iu" or np.dtype(text).char == dtype.char else text + dtype.char
+    return dtype.str if dtype.kind not in "TV" and dtype.metadata is None else None
 
 
 def _dtype(value: Any) -> object:
@@ -91,7 +85,7 @@ def _dtype(value: Any) -> object:
     if value.names is not None:
         fields = [(name, *value.fields[name]) for name in value.names]
         return As(np.dtype, (value.type, fields, value.itemsize, value.isalignedstruct, extra))
-    return As(np.dtype, (repr(value) if value.kind in "TV" else _text(value), extra))
+    return As(np.dtype, (repr(value) if value.kind in "TV" else value.str, extra))
 
 
 def _ufunc(value: Any) -> object:
