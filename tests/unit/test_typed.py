@@ -134,7 +134,7 @@ def test_a_value_comes_back_from_a_tree_as_it_was(name):
         assert fingerprint(back) == fingerprint(value)
 
 
-def test_restored_arrays_images_and_matrices_lie_in_the_buffers():
+def test_restored_arrays_and_matrices_lie_in_the_buffers():
     """What a store maps is not read before the program reads it."""
     size = 1 << 16
     values = {
@@ -143,7 +143,6 @@ def test_restored_arrays_images_and_matrices_lie_in_the_buffers():
         "f": pd.DataFrame({"x": np.arange(float(size))}),
         "t": pa.table({"x": np.arange(size)}),
         "p": pl.DataFrame({"x": np.arange(1 << 18)}),
-        "i": Image.new("RGBA", (256, 256)),
     }
     encoded, pack, large = save(values)
     memory = [memoryview(bytearray(pack)), *(memoryview(bytearray(x)) for x in large)]
@@ -158,13 +157,6 @@ def test_restored_arrays_images_and_matrices_lie_in_the_buffers():
     ]
     for array in arrays:
         assert any(np.shares_memory(array, np.frombuffer(whole, "u1")) for whole in memory)
-    pixels = next(np.frombuffer(b, "u1") for b in buffers if b.nbytes == 4 * 256 * 256)
-    whole = np.frombuffer(memory[0], "u1")
-    at = pixels.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-    whole[at] = 7
-    assert back["i"].getpixel((0, 0))[0] == 7
-    back["i"].putpixel((0, 0), (9, 9, 9, 9))
-    assert whole[at] == 7, "the first write copies"
 
 
 class Own:

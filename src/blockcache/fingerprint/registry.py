@@ -29,6 +29,7 @@ Describe = Callable[[Any], str]
 
 #: First part of a type's module name -> the room that has its rules.
 LIBRARIES = {
+    "PIL": "blockcache.types.pil_",
     "lark": "blockcache.types.lark_",
     "lmfit": "blockcache.types.lmfit_",
     "marimo": "blockcache.types.marimo_",

@@ -28,6 +28,11 @@ def _chunked(value: Any) -> object:
     return len(value), content(value)
 
 
+def _scalar(value: Any) -> object:
+    # Python's own objects, of which Arrow's reduction is made, have no nanoseconds.
+    return content(pa.repeat(value, 1))
+
+
 def content(column: Any) -> object:
     """Digests of one array or chunked array of any type."""
     chunks = [c for c in (column.chunks if isinstance(column, pa.ChunkedArray) else [column]) if len(c)]
@@ -149,6 +154,7 @@ FINGERPRINT = {
     "RecordBatch": _table,
     "ChunkedArray": _chunked,
     "Array": _array,
+    "Scalar": _scalar,
     "Buffer": lambda value: As(pa.Buffer, digest(value) if value.size else b""),
     "Dataset": _dataset,
 }

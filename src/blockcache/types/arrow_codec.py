@@ -21,6 +21,10 @@ def reducer(cls: type) -> Reducer | None:
         return _reduce_array
     if issubclass(cls, pa.Buffer):
         return _reduce_buffer
+    if issubclass(cls, pa.Scalar):
+        return _reduce_scalar
+    if cls in (pa.Table, pa.RecordBatch):
+        return _reduce_rows
     return None
 
 
@@ -40,6 +44,25 @@ def _reduce_buffer(buffer: Any, collector: Collector) -> Any:
         return NotImplemented
     # Immutable, so sharing only saves space: tables often hold the same columns.
     return pa.py_buffer, (collector.out_of_band(buffer, buffer.address),)
+
+
+def _reduce_scalar(scalar: Any, _collector: Collector) -> Any:
+    # Python's own objects have no nanoseconds, nor two fields of one name.
+    try:
+        return make_scalar, (pa.repeat(scalar, 1),)
+    except pa.ArrowException:
+        return NotImplemented
+
+
+def make_scalar(array: Any) -> Any:
+    """The only element of an array."""
+    return array[0]
+
+
+def _reduce_rows(table: Any, _collector: Collector) -> Any:
+    if table.num_columns or not table.num_rows:
+        return NotImplemented
+    return (make_table if type(table) is pa.Table else make_batch), ([], table.schema, table.num_rows)
 
 
 def bytes_of_texts(texts: Any) -> tuple[Any, Any]:
@@ -117,25 +140,35 @@ def make_type(message: bytes) -> Any:
     return make_schema(message).field(0).type
 
 
-def make_table(columns: list[Any], schema: Any) -> Any:
-    """A table of columns."""
+def make_table(columns: list[Any], schema: Any, rows: int = 0) -> Any:
+    """A table of columns, or of rows only."""
+    if rows:
+        return pa.Table.from_batches([make_batch([], schema, rows)])
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def make_batch(columns: list[Any], schema: Any) -> Any:
-    """A batch of columns."""
+def make_batch(columns: list[Any], schema: Any, rows: int = 0) -> Any:
+    """A batch of columns, or of rows only."""
+    if rows:
+        one = pa.RecordBatch.from_arrays([pa.nulls(rows)], names=["rows"])
+        return one.select([]).replace_schema_metadata(schema.metadata)
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _typed_columns(make: Callable[..., Any], table: Any) -> Any:
+    rows = () if table.num_columns else (table.num_rows,)
+    return make, (table.columns, table.schema, *rows)
 
 
 _TYPED: dict[type, Reducer] = {
     pa.Array: _typed_array,
     pa.ChunkedArray: lambda value, _: (pa.chunked_array, (value.chunks, value.type)),
-    pa.Table: lambda value, _: (make_table, (value.columns, value.schema)),
-    pa.RecordBatch: lambda value, _: (make_batch, (value.columns, value.schema)),
+    pa.Table: lambda value, _: _typed_columns(make_table, value),
+    pa.RecordBatch: lambda value, _: _typed_columns(make_batch, value),
     pa.Buffer: _typed_buffer,
     pa.DataType: _typed_type,
     pa.Schema: _typed_schema,
-    pa.Scalar: lambda value, _: (pa.scalar, (value.as_py(), value.type)),
+    pa.Scalar: _reduce_scalar,
 }
 
 #: What trees may call, by the name after ``pyarrow.``.
@@ -147,5 +180,5 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "chunked": pa.chunked_array,
     "table": make_table,
     "batch": make_batch,
-    "scalar": pa.scalar,
+    "scalar": make_scalar,
 }

@@ -30,6 +30,8 @@ def reducer(cls: type) -> Reducer | None:
         return _reduce_array
     if cls is np.ma.MaskedArray:
         return _reduce_masked
+    if cls in _TWINS:
+        return _reduce_twin
     if issubclass(cls, np.ndarray) and all(
         getattr(cls, name) is getattr(np.ndarray, name) for name in ("__reduce__", "__reduce_ex__", "__setstate__")
     ):
@@ -50,6 +52,18 @@ def typed(cls: type) -> Reducer | None:
     if issubclass(cls, np.generic) and cls.__module__ == "numpy" and getattr(np, cls.__name__, None) is cls:
         return _typed_scalar
     return None
+
+
+#: C has two names for one size of numbers, and numpy a type for each, which are equal; it pickles both as the first.
+_TWINS = frozenset(type(np.dtype(c)) for c in "iIlLqQ" if np.dtype(np.dtype(c).str).char != c)
+
+
+def _twin(dtype: np.dtype[Any]) -> str:
+    return dtype.str[0] + dtype.char
+
+
+def _reduce_twin(dtype: np.dtype[Any], _collector: Collector) -> Any:
+    return (np.dtype, (_twin(dtype),)) if not dtype.metadata else NotImplemented
 
 
 class _Span:
@@ -110,9 +124,15 @@ def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
         owner = array.base
         if type(owner) is np.ndarray and array.dtype == owner.dtype == object and owner.flags.c_contiguous:
             start = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // owner.itemsize
-            if owner.nbytes <= _GAPS * array.nbytes:
-                return make_object_view, (owner, start, array.shape, array.strides)
-        return numpy_texts.reduce(array, collector) if array.dtype == object else NotImplemented
+            if owner.nbytes <= _GAPS * array.nbytes or any(value is owner for value in collector.values.values()):
+                read_only = () if array.flags.writeable else (False,)
+                return make_object_view, (owner, start, array.shape, array.strides, *read_only)
+        if array.dtype == object:
+            reduced = numpy_texts.reduce(array, collector)
+            return reduced if reduced is not NotImplemented or array.flags.writeable else _reduce_read_only(array)
+        if not array.size and array.itemsize and array.dtype.kind in _PLAIN_KINDS and not array.flags.writeable:
+            return np.ndarray, (array.shape, array.dtype, collector.out_of_band(b"", None), 0, array.strides)
+        return NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
         owner = _owner(low, high, collector)
@@ -133,14 +153,20 @@ def _owner(low: int, high: int, collector: Collector) -> np.ndarray[Any, Any] | 
 
 
 def make_object_view(
-    owner: np.ndarray[Any, Any], start: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    owner: np.ndarray[Any, Any],
+    start: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    writeable: bool = True,
 ) -> np.ndarray[Any, Any]:
     """A view of an array of objects, which lies within it."""
     reach = [(length - 1) * stride // owner.itemsize for length, stride in zip(shape, strides, strict=True)]
     low, high = start + sum(r for r in reach if r < 0), start + sum(r for r in reach if r > 0)
     if owner.dtype != object or low < 0 or high >= owner.size:
         raise ValueError("a view that does not lie within its array")
-    view: np.ndarray[Any, Any] = np.lib.stride_tricks.as_strided(owner.reshape(-1)[start:], shape, strides)
+    view: np.ndarray[Any, Any] = np.lib.stride_tricks.as_strided(
+        owner.reshape(-1)[start:], shape, strides, writeable=writeable
+    )
     return view
 
 
@@ -218,7 +244,7 @@ def _without_pointers(dtype: Any) -> np.dtype[Any]:
 def _typed_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if array.dtype == object:
         return _typed_objects(array, collector)
-    if not array.size and not array.dtype.hasobject:
+    if not array.size and not array.dtype.hasobject and array.flags.writeable:
         return make_array, (array.shape, array.dtype)
     if array.dtype.char == "T" and array.dtype == np.dtypes.StringDType():
         return make_texts, (array.shape, array.ravel().tolist())
@@ -247,6 +273,8 @@ def _typed_dtype(dtype: np.dtype[Any], _collector: Collector) -> Any:
     if dtype.subdtype is not None:
         return make_dtype, (dtype.subdtype[0], dtype.shape)
     if dtype.names is None:
+        if type(dtype) in _TWINS:
+            return make_dtype, (_twin(dtype),)
         plain = dtype.kind in _PLAIN_KINDS | {"O"} and dtype.isnative | (dtype.byteorder in "<>")
         return (make_dtype, (dtype.str,)) if plain and np.dtype(dtype.str) == dtype else NotImplemented
     if dtype.type not in (np.void, np.record):
@@ -295,6 +323,11 @@ def _typed_objects(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     return make_objects, (array.shape, order), array.ravel(order).tolist(), None, None, set_objects
 
 
+def _reduce_read_only(array: np.ndarray[Any, Any]) -> Any:
+    order: Any = "C" if array.flags.c_contiguous or not array.flags.f_contiguous else "F"
+    return make_objects, (array.shape, order), array.ravel(order).tolist(), None, None, set_read_only_objects
+
+
 def make_objects(shape: tuple[int, ...], order: Any) -> np.ndarray[Any, Any]:
     """An array of nothing yet."""
     return np.empty(shape, object, order)
@@ -305,6 +338,12 @@ def set_objects(array: np.ndarray[Any, Any], objects: list[object]) -> None:
     flat = array.reshape(-1, order="C" if array.flags.c_contiguous else "F")
     for i, value in enumerate(objects):
         flat[i] = value
+
+
+def set_read_only_objects(array: np.ndarray[Any, Any], objects: list[object]) -> None:
+    """Fill it, once and for all."""
+    set_objects(array, objects)
+    array.flags.writeable = False
 
 
 def make_texts(shape: tuple[int, ...], texts: list[str]) -> np.ndarray[Any, Any]:
@@ -326,6 +365,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "scalar": make_scalar,
     "objects": make_objects,
     "set objects": set_objects,
+    "set read-only objects": set_read_only_objects,
     "texts": make_texts,
     "objects of texts": numpy_texts.make_objects_of_texts,
     "nan": lambda: np.nan,

@@ -32,7 +32,11 @@ def reduce(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if parts is None:
         return NotImplemented
     shape, order, offsets, data, numbers, others = parts
-    return make_objects_of_texts, (shape, order, offsets, collector.out_of_band(data, None), numbers, others)
+    read_only = () if array.flags.writeable else (False,)
+    return make_objects_of_texts, (
+        *(shape, order, offsets, collector.out_of_band(data, None), numbers, others),
+        *read_only,
+    )
 
 
 def _parts(array: np.ndarray[Any, Any]) -> tuple[Any, ...] | None:
@@ -112,7 +116,13 @@ def _has_arrow() -> bool:
 
 
 def make_objects_of_texts(
-    shape: tuple[int, ...], order: Any, offsets: Any, data: Any, numbers: Any, others: list[object]
+    shape: tuple[int, ...],
+    order: Any,
+    offsets: Any,
+    data: Any,
+    numbers: Any,
+    others: list[object],
+    writeable: bool = True,
 ) -> Any:
     """An array of texts, and of ``others``."""
     if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] > memoryview(data).nbytes or (np.diff(offsets) < 0).any():
@@ -131,4 +141,6 @@ def make_objects_of_texts(
         texts = np.concatenate([texts, beside])
     if numbers is not None:
         texts = texts[numbers]
-    return texts.reshape(shape, order=order)
+    made = texts.reshape(shape, order=order)
+    made.flags.writeable = writeable
+    return made

@@ -1,46 +1,63 @@
-"""Typed trees of Pillow's images: their pixels, shared with the buffer where Pillow can."""
+"""Pillow's images: their pixels, the palette that these stand for, and what else an image knows.
+
+Pillow's own reduction forgets the alpha of a palette and what a program has written to an image's EXIF.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImagePalette
 
+from blockcache.codec.rebuild import set_attributes
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import Reducer
 
-#: Modes whose pixels Pillow can leave where they are; the first write to such an image copies them.
-_SHARED = frozenset(("L", "RGBX", "RGBA", "CMYK"))
-_OWN = frozenset(vars(Image.new("P", (1, 1))))
+#: Said by the arguments of :func:`make_image`; memory of its own is never read-only.
+_MADE = frozenset(("_im", "_mode", "_size", "_readonly"))
+
+
+def reducer(cls: type) -> Reducer | None:
+    """The reducer of an image; those of files are classes of their own."""
+    return _reduce_image if cls is Image.Image else None
 
 
 def typed(cls: type) -> Reducer | None:
-    """The reducer of exactly this class for typed trees; images of files are classes of their own."""
-    return _typed_image if cls is Image.Image else None
+    """The reducer of exactly this class for typed trees."""
+    return _typed_palette if cls is ImagePalette.ImagePalette else reducer(cls)
 
 
-def _typed_image(image: Any, collector: Collector) -> Any:
-    if not all(image.size) or not _OWN.issuperset(vars(image)):
+def _reduce_image(image: Any, collector: Collector) -> Any:
+    if not all(image.size):
         return NotImplemented
+    image.load()  # a palette that is new goes to the pixels
+    try:
+        mode = image.im.getpalettemode()
+        palette = [mode, bytes(image.im.getpalette(mode, mode))]
+    except ValueError:
+        palette = None
     pixels = collector.out_of_band(image.tobytes(), None)
-    return make_image, (image.mode, image.size, image.getpalette(), pixels), image.info, None, None, set_info
+    state = {name: value for name, value in vars(image).items() if name not in _MADE}
+    return make_image, (image.mode, image.size, palette, pixels), state, None, None, set_attributes
 
 
-def make_image(mode: str, size: tuple[int, int], palette: list[int] | None, pixels: Any) -> Any:
-    """An image over its pixels."""
-    if mode in _SHARED and not palette:
-        return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
-    image = Image.frombytes(mode, size, pixels)
-    if palette:
-        image.putpalette(palette)
+def make_image(mode: str, size: tuple[int, int], palette: list[Any] | None, pixels: Any) -> Any:
+    """An image of pixels, in memory of its own: Pillow lets nobody write to single pixels of other memory."""
+    image: Any = Image.frombytes(mode, size, pixels)
+    if palette and palette[1]:
+        image.im.putpalette(palette[0], *palette)
     return image
 
 
-def set_info(image: Any, info: dict[Any, Any]) -> None:
-    """What an image knows beside its pixels."""
-    image.info = info
+def _typed_palette(palette: Any, _collector: Collector) -> Any:
+    return make_palette, (), dict(vars(palette)), None, None, set_attributes
+
+
+def make_palette() -> Any:
+    """A palette of nothing yet."""
+    return ImagePalette.ImagePalette()
 
 
 #: What trees may call, by the name after ``PIL.``.
-MAKERS: dict[str, Callable[..., Any]] = {"image": make_image, "info": set_info}
+MAKERS: dict[str, Callable[..., Any]] = {"image": make_image, "palette": make_palette, "attributes": set_attributes}

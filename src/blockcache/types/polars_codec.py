@@ -7,7 +7,7 @@ named in saved entries and are never renamed.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -49,25 +49,38 @@ def _is_safe(dtype: Any) -> bool:
 def _reduce_frame(frame: Any, collector: Collector) -> Any:
     if not _worth_it(frame.dtypes, frame.estimated_size()):
         return NotImplemented
-    return make_frame, (frame.to_arrow(compat_level=pl.CompatLevel.newest()),)
+    return make_frame, (frame.to_arrow(compat_level=pl.CompatLevel.newest()), _sorted(frame))
 
 
 def _reduce_series(series: Any, collector: Collector) -> Any:
     if not _worth_it([series.dtype], series.estimated_size()):
         return NotImplemented
-    return make_series, (series.to_frame().to_arrow(compat_level=pl.CompatLevel.newest()),)
+    frame = series.to_frame()
+    return make_series, (frame.to_arrow(compat_level=pl.CompatLevel.newest()), _sorted(frame))
 
 
-def make_frame(table: Any) -> Any:
-    """A frame over the memory of an Arrow table."""
-    frame: Any = pl.from_arrow(table, rechunk=False)
-    frame.columns = table.column_names  # polars would name a column that has no name
+def _sorted(frame: Any) -> list[list[Any]]:
+    """Which columns polars knows to be sorted, and whether in descending order."""
+    flags = [column.flags for column in frame.get_columns()]
+    return [[i, f["SORTED_DESC"]] for i, f in enumerate(flags) if f["SORTED_ASC"] or f["SORTED_DESC"]]
+
+
+def _set_sorted(frame: Any, order: Sequence[Sequence[Any]]) -> Any:
+    for i, descending in order:
+        frame.replace_column(i, frame.to_series(i).set_sorted(descending=descending))
     return frame
 
 
-def make_series(table: Any) -> Any:
+def make_frame(table: Any, order: Sequence[Sequence[Any]] = ()) -> Any:
+    """A frame over the memory of an Arrow table."""
+    frame: Any = pl.from_arrow(table, rechunk=False)
+    frame.columns = table.column_names  # polars would name a column that has no name
+    return _set_sorted(frame, order)
+
+
+def make_series(table: Any, order: Sequence[Sequence[Any]] = ()) -> Any:
     """The only column of an Arrow table as a series over its memory."""
-    return make_frame(table).to_series(0)
+    return make_frame(table, order).to_series(0)
 
 
 # -- typed trees -------------------------------------------------------------------------------
@@ -86,7 +99,7 @@ def _typed_frame(frame: Any, collector: Collector) -> Any:
         return NotImplemented
     data = frame.write_ipc(None, compat_level=pl.CompatLevel.newest()).getvalue()
     same = pl.read_ipc(data, n_rows=0).schema == frame.schema
-    return (read_frame, (collector.out_of_band(data, None),)) if same else NotImplemented
+    return (read_frame, (collector.out_of_band(data, None), _sorted(frame))) if same else NotImplemented
 
 
 def _typed_series(series: Any, collector: Collector) -> Any:
@@ -102,14 +115,14 @@ def _holds_objects(dtype: Any) -> bool:
     return bool(dtype.base_type() is pl.Object) or any(_holds_objects(part) for part in inner if part is not None)
 
 
-def read_frame(data: Any) -> Any:
+def read_frame(data: Any, order: Sequence[Sequence[Any]] = ()) -> Any:
     """A frame from polars' own Arrow file, which it copies."""
-    return pl.read_ipc(bytes(data))
+    return _set_sorted(pl.read_ipc(bytes(data)), order)
 
 
-def read_series(data: Any) -> Any:
+def read_series(data: Any, order: Sequence[Sequence[Any]] = ()) -> Any:
     """The only column of such a file."""
-    return read_frame(data).to_series(0)
+    return read_frame(data, order).to_series(0)
 
 
 #: What trees may call, by the name after ``polars.``.
