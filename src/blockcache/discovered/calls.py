@@ -7,6 +7,7 @@ that was given many texts and hardly a file: a hot loop runs at native speed.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable
 from types import CodeType
@@ -69,7 +70,8 @@ if sys.version_info >= (3, 12):
         tool = _tool
         if tool is not None and code not in _watched:
             _watched.add(code)
-            _monitoring.set_local_events(tool, code, _EVENTS.CALL)
+            with contextlib.suppress(ValueError):  # another thread has ended the watch: the program must not notice
+                _monitoring.set_local_events(tool, code, _EVENTS.CALL)
 
     def _on_start(code: CodeType, _offset: int) -> object:
         if places.is_local(code.co_filename):

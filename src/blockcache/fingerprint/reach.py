@@ -96,10 +96,11 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def _carries_no_result(value: object) -> bool:
-    logging = sys.modules.get("logging")
-    return isinstance(value, _LOCKS) or (
-        logging is not None and isinstance(value, (logging.Logger, logging.LoggerAdapter))
-    )
+    if isinstance(value, _LOCKS):
+        return True
+    # The classes are there before any object: another thread may still be importing the module.
+    kinds = tuple(vars(sys.modules.get("logging", sys)).get(name, _LOCKS) for name in ("Logger", "LoggerAdapter"))
+    return isinstance(value, kinds)
 
 
 def _place(code: types.CodeType) -> str:

@@ -42,9 +42,10 @@ def log_record(event: BlockFinished) -> None:
 
     All are DEBUG: the line and the warning have said it, and a program that prints its own INFO shall not see it twice.
     """
-    logging = sys.modules.get("logging")
-    if logging is None:  # nobody can have asked for records, and the import would cost more than a hit
+    if "logging" not in sys.modules:  # nobody can have asked for records, and the import would cost more than a hit
         return
+    import logging  # waits where another thread is importing it
+
     logger = logging.getLogger("blockcache")
     if not logger.handlers:  # as libraries do: nothing is printed that nobody asked for
         logger.addHandler(logging.NullHandler())
