@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Any
 
 import pytest
 
+from blockcache.capture.recording import settled
 from conftest import Project  # type: ignore[import-not-found]
 
 # What blockcache itself says.
@@ -551,3 +553,25 @@ with cached_block("w"):
     warm = project.run()
     assert warm.outcomes == ["hit"]
     assert warm.stderr.count("stays") == 1 and "50/50" in warm.stderr and "goes" not in warm.stderr
+
+
+def _picture(text: str) -> list[tuple[str, int]]:
+    """What a terminal shows of each line, and where its cursor ends."""
+    shown = []
+    for line in text.split("\n"):
+        cells, at = {}, 0
+        for character in line:
+            at = 0 if character == "\r" else at + 1
+            if at:
+                cells[at] = character
+        shown.append(("".join(cells.get(i, " ") for i in range(1, max(cells, default=0) + 1)).rstrip(), at))
+    return shown
+
+
+def test_what_a_carriage_return_wrote_over_is_left_out_and_nothing_else() -> None:
+    """Blanks cover too, a bar that goes ends in them: the picture and the place of the cursor are the same."""
+    rng = random.Random(1)
+    for _ in range(5000):
+        text = "".join(rng.choices("ab  \r\r\n", weights=[4, 4, 3, 3, 3, 3, 1], k=rng.randrange(20)))
+        assert _picture(settled(text)) == _picture(text), repr(text)
+    assert "goes" not in settled("\rgoes: 48/50 \r" + " " * 11 + "\r")

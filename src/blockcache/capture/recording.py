@@ -201,9 +201,17 @@ def _settled_line(line: str) -> str:
     end = "\r" if line.endswith("\r") else ""
     first, *states = line.removesuffix("\r").split("\r")
     kept: list[str] = []
+    erasing: list[str] = []
     width = -1.0
     for state in reversed(states):
-        if len(_COLOURS.sub("", state)) > width:  # else what comes later covers it
-            kept.append(state)
-            width = float("inf") if _ERASES.search(state) else len(_COLOURS.sub("", state))
+        plain = _COLOURS.sub("", state)
+        if len(plain.rstrip(" ")) > width:  # else what comes later covers it
+            kept += [*erasing, state]
+            erasing.clear()
+            width = float("inf") if _ERASES.search(state) else len(plain)
+        elif len(plain) > width:  # its blanks cover what was there before
+            erasing.append(state)
+            width = len(plain)
+    if first.rstrip(" "):
+        kept += erasing
     return "\r".join([first, *reversed(kept)]) + end
