@@ -98,9 +98,11 @@ def _digest(parts: Iterable[str]) -> str:
 def _carries_no_result(value: object) -> bool:
     if isinstance(value, _LOCKS):
         return True
-    # The classes are there before any object: another thread may still be importing the module.
-    kinds = tuple(vars(sys.modules.get("logging", sys)).get(name, _LOCKS) for name in ("Logger", "LoggerAdapter"))
-    return isinstance(value, kinds)
+    if "logging" not in sys.modules:
+        return False
+    import logging  # waits where another thread is importing it
+
+    return isinstance(value, (logging.Logger, logging.LoggerAdapter))
 
 
 def _place(code: types.CodeType) -> str:
