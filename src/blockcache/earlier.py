@@ -200,7 +200,7 @@ class _Told:
         return found
 
     def _setting(self, name: str) -> str:
-        """Digest of the statements that change a name or, before them, what those read; "" where its value tells all."""
+        """Digest of the statements that change a name or, before them, what those read; "" where its value tells."""
         if name not in self._behind:
             parts: list[str] = []
             names, seen, todo = {name}, set[int](), [name]

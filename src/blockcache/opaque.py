@@ -31,7 +31,7 @@ _WITH_LENGTH = frozenset(
         "set_iterator",
     }
 )
-#: Parts without content that are looked into, and how much of the processor that may take: what others do does not count.
+#: Parts without content that are looked into, and how much of the processor's time that may take.
 _MOST_OPAQUE = 12
 _LONGEST_LOOK_S = 1.0
 _DEEPEST = 4
@@ -104,7 +104,7 @@ def _reads(value: Any) -> bool:
 
 
 class _Look(NamedTuple):
-    """One look at a value: until when, by the time that the thread has had, and the parts without content that it met."""
+    """One look at a value: until when, by the thread's processor time, and the parts without content that it met."""
 
     until: float
     met: set[int]

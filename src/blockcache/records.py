@@ -79,7 +79,7 @@ def _make_room(folder: str) -> None:
 
 
 def name_of(*what: object) -> str:
-    """Name for a record of what is shown by these texts and numbers; "", which holds nothing, where it may be out of date."""
+    """Name for a record of what is shown by these texts and numbers; "", which holds nothing, where none can be."""
     if not _edition():
         return ""
     text = repr((what, sys.version_info[:3], sys.flags.optimize, _edition()))
@@ -107,7 +107,7 @@ def code_digest(code: CodeType) -> str:
 
 @functools.cache
 def _edition() -> str:
-    """Which code makes the records: sizes and times of its files; "" where they cannot be seen, in an archive or behind rights."""
+    """Which code makes the records: sizes and times of its files; "" where they cannot be seen (an archive, rights)."""
     found = []
     try:
         for maker in _MAKERS:
