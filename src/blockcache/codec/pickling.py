@@ -59,7 +59,9 @@ def write(
         stream.insert(0, preamble(stream, len(collector.upstream), way))
     pieces: list[Buffer] = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
     refuse_texts(pieces)
-    return pieces, collector, (pickler, collector)
+    # A pickler knows every object that it met: as much memory again, and work for each collection of garbage.
+    owner = pickler if any(type(piece) is not bytes for piece in stream) else None
+    return pieces, collector, (owner, collector)
 
 
 def trouble(
