@@ -242,10 +242,11 @@ def _send(url: str, wanted: Limits, path: str) -> bool:
     command = [sys.executable, "-I", "-c", _APART, url, json.dumps([wanted, path]), *roots]
     nothing = subprocess.DEVNULL
     try:
-        done = subprocess.run(command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True)
+        return not subprocess.call(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True
+        )
     except OSError:
         return False
-    return done.returncode == 0
 
 
 def collect_apart(url: str, what: str) -> None:
