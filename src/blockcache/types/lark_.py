@@ -10,7 +10,6 @@ from typing import Any
 
 from blockcache.inplace import Layer
 
-
 #: Flags around a part of a terminal, which lark keeps in a set: `(?i:(?s:...))`.
 _FLAGS = re.compile(r"(?:\(\?[a-z]:){2,}")
 
