@@ -15,7 +15,7 @@ from blockcache.passage import Passage
 def may_wait(run: Passage) -> bool:
     """Whether the body would run and its result be saved: then somebody else may be doing that now.
 
-    Of a cell that nobody named that is so when one of its runs was saved before: most are quick, and leave nothing to wait for.
+    Of a cell that nobody named: once a run of it was saved, for most are quick and leave nothing to wait for.
     """
     return (
         isinstance(run.result, Miss)

@@ -46,7 +46,7 @@ def retry(folder: str, action: Callable[[], _Result]) -> _Result:
 
 
 def _make_folder(path: str) -> None:
-    """Make a folder and those above. ``os.makedirs`` believes what the system remembers of a server's folders; this asks."""
+    """Make a folder and those above. ``os.makedirs`` believes what is remembered of a server's folders; this asks."""
     try:
         os.mkdir(path)
     except FileNotFoundError:
