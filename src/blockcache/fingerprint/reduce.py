@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from blockcache.fingerprint import modules
 from blockcache.fingerprint.registry import As, Refused, Rule, rule_for
 from blockcache.fingerprint.standard import standard_rule
 
@@ -97,7 +98,17 @@ class Reducer:
         rule = standard_rule(kind)
         if rule is not None:
             return lambda value: (stands_for, (self.name_of(kind), rule(value)))
+        module = sys.modules.get(kind.__module__) if hasattr(kind, "__setstate__") else None
+        if module is not None and modules.is_library(module):
+            return self._said_reduction
         return self._own_reduction
+
+    def _said_reduction(self, value: object) -> Reduction:
+        """Of a library's class that puts its state back itself: in which order the attributes are then is chance."""
+        reduced = self._own_reduction(value)
+        if len(reduced) > 2 and type(reduced[2]) is dict and set(map(type, reduced[2])) == {str}:
+            return (*reduced[:2], dict(sorted(reduced[2].items())), *reduced[3:])
+        return reduced
 
     def _by_library(self, kind: type, rule: Rule) -> Callable[[Any], Reduction]:
         def reduce(value: object) -> Reduction:
