@@ -149,8 +149,11 @@ def save_all(kind: Any, scale: float, rounds: int, took: Took) -> None:
         del value, parts, contenders, save, buffers, stream
 
 
-def restore_all(kind: Any, scale: float, rounds: int, took: Took) -> dict[str, float]:
-    """Everyone restores, from a warm page cache and from a cold one; the share of the pages that stayed warm."""
+def restore_all(kind: Any, scale: float, rounds: int, took: Took) -> tuple[dict[str, float], list[str]]:
+    """Everyone restores, from a warm page cache and from a cold one.
+
+    Returns the share of the pages that stayed warm, and who gives back something else than was saved.
+    """
 
     def ours_again() -> Any:
         value, _, hit = ours(kind.make, scale)
@@ -161,9 +164,14 @@ def restore_all(kind: Any, scale: float, rounds: int, took: Took) -> dict[str, f
     everyone |= {"mmap": ("bare", lambda: map_file("bare")), "read": ("bare", lambda: read("bare"))}
     everyone |= {who: (who, lambda who=who, load=load: load(who)) for who, (_, load) in peers(kind).items()}
     stayed: dict[str, float] = defaultdict(float)
+    small = kind.make(0.001)
+    other: list[str] = []
     for who, (_, restore) in everyone.items():
         if max(took["save"][who], default=0) < SLOW_S:
-            restore()  # what is imported once
+            value = restore()  # what is imported once
+            if who not in ("mmap", "read") and not kind.is_like(value, small):
+                other.append(who)
+            del value
     for _ in range(rounds):
         for who, (_, restore) in everyone.items():
             if max(took["restore"][who], default=0) < SLOW_S:
@@ -175,7 +183,7 @@ def restore_all(kind: Any, scale: float, rounds: int, took: Took) -> dict[str, f
                 stayed[who] = max(stayed[who], float(ask(path)))
                 timed(kind, took, "cold", who, restore)
                 gc.collect()
-    return stayed
+    return stayed, other
 
 
 def timed(kind: Any, took: Took, measure: str, who: str, restore: Callable[[], Any]) -> None:
@@ -206,8 +214,8 @@ def row(kind: Any, scale: float, rounds: int) -> dict[str, Any]:
     """All measures of one value."""
     took: Took = defaultdict(lambda: defaultdict(list))
     save_all(kind, scale, rounds, took)
-    stayed = restore_all(kind, scale, rounds, took)
-    return {"took": took, "stayed": stayed}
+    stayed, other = restore_all(kind, scale, rounds, took)
+    return {"took": took, "stayed": stayed, "other": other}
 
 
 # -- memory ---------------------------------------------------------------------------------------

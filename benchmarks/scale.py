@@ -96,6 +96,7 @@ for k in range(3):
     with cached_block("objects") as block:
         began = clock()
         points = [Point(k, k / 7, f"point {k}") for k in range(COUNT)]
+        pickle.dumps(points, 5)  # who first asks for their state makes each a dictionary
         gc.collect()
         ended = clock()
     misses.append(clock() - start - (ended - began))
@@ -111,6 +112,7 @@ for k in range(4):
     with cached_block("objects") as block:
         began = clock()
         points = [Point(k, k / 7, f"point {k}") for k in range(COUNT)]
+        pickle.dumps(points, 5)
         gc.collect()
         ended = clock()
     hits.append(clock() - start)

@@ -52,6 +52,7 @@ def _():
     from _store_values import KINDS
     kind = KINDS[{name!r}]
     make = kind.make
+    small = make(0.001)
     phase = os.environ["PHASE"]
     took = defaultdict(list)
 
@@ -70,6 +71,8 @@ def _():
         if hit and kind.read is not None:
             kind.read(value)
             took[phase + ", read"].append(clock() - start)
+        if hit and not kind.is_like(value, small):
+            took["other"].append(1)
 
     return begin, clock, end, json, make, mo, took
 
@@ -134,8 +137,8 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore", "XDG_CACHE_HOME": "cache-home"}
 
 
-def row(name: str, scale: float, rounds: int, folder: Path) -> dict[str, dict[str, list[float]]]:
-    """Measure -> contender -> seconds."""
+def row(name: str, scale: float, rounds: int, folder: Path) -> tuple[dict[str, dict[str, list[float]]], list[str]]:
+    """Measure -> contender -> seconds; and who restores something else than was saved."""
     found, _ = answer(["row", name, str(scale), str(rounds)], folder)
     took: dict[str, dict[str, list[float]]] = found["took"]
     for who, share in found["stayed"].items():
@@ -144,10 +147,13 @@ def row(name: str, scale: float, rounds: int, folder: Path) -> dict[str, dict[st
     empty(folder)
     for who, method in (("marimo", "pickle"), ("marimo lazy", "lazy")):
         quick = min(took["save"]["joblib"]) < 2
-        for measure, seconds in marimo(name, scale, rounds if quick else 1, method, folder).items():
+        seconds_of = marimo(name, scale, rounds if quick else 1, method, folder)
+        if seconds_of.pop("other", []):
+            found["other"].append(who)
+        for measure, seconds in seconds_of.items():
             took.setdefault(measure, {})[who] = seconds
         empty(folder)
-    return took
+    return took, found["other"]
 
 
 def marimo(name: str, scale: float, rounds: int, method: str, folder: Path) -> dict[str, list[float]]:
@@ -187,15 +193,15 @@ def memory(name: str, scale: float, folder: Path) -> tuple[int, int, int]:
 # -- the table ------------------------------------------------------------------------------------
 
 
-def lines(kind: Kind, took: dict[str, dict[str, list[float]]]) -> Iterator[tuple[str, ...]]:
-    """The lines of one value."""
+def lines(kind: Kind, took: dict[str, dict[str, list[float]]], other: list[str]) -> Iterator[tuple[str, ...]]:
+    """The lines of one value; who restores something else is shown, and is no peer."""
     for measure in MEASURES:
         if measure not in took:
             continue
         s = {who: statistics.median(seconds) for who, seconds in took[measure].items() if seconds}
         ours = s.pop("blockcache")
         bare = s.get("bare") if measure == "save" else s.get("mmap") if kind.read is not None else s.get("read")
-        peers = {who: s[who] for who in PEERS if who in s}
+        peers = {who: s[who] for who in PEERS if who in s and who not in other}
         best = min(peers, key=lambda who: peers[who])
         goal, met = verdict(kind, measure, ours, bare, peers)
         yield (
@@ -204,7 +210,7 @@ def lines(kind: Kind, took: dict[str, dict[str, list[float]]]) -> Iterator[tuple
             text(bare),
             f"{ours / bare:.2f}" if bare else "",
             text(s.get("read") if measure != "save" else None),
-            *(text(peers.get(who)) for who in PEERS),
+            *(text(s.get(who)) + ("*" if who in other and who in s else "") for who in PEERS),
             f"{peers[best] / ours:.1f} x {best}",
             goal,
             "met" if met else "MISSED",
@@ -256,7 +262,7 @@ def main() -> int:
                 print(f"{name}: {KINDS[name].needs} is not installed", file=sys.stderr)
                 continue
             try:
-                speed += lines(KINDS[name], row(name, options.scale, options.rounds, folder))
+                speed += lines(KINDS[name], *row(name, options.scale, options.rounds, folder))
                 own, *needed = memory(name, options.scale, folder)
             except SystemExit as error:  # what was measured so far must not be lost
                 print(f"{name}: {error}", file=sys.stderr)
@@ -269,6 +275,8 @@ def main() -> int:
     finally:
         shutil.rmtree(folder)
     show(speed, options.markdown)
+    if any("*" in cell for line in speed for cell in line):
+        print("\n* restores something else than was saved (another dtype), so it is not counted as a peer.")
     print()
     show(beside, options.markdown)
     return 1 if failed or any(line[-1] == "MISSED" for line in speed + beside) else 0

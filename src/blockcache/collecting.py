@@ -68,24 +68,24 @@ def save(
         paths=run.built.path_texts,
         patterns=run.settings.redact,
     )
-    manifest = saving.save(
+    request = saving.Request(
         run.store,
         run.name,
         run.built,
-        results,
         telling.provenance(run),
-        run.namespace.globals,
         texts,
-        run.settings.redact,
+        run.namespace.globals,
         run.walk,
-        [part for change in changed for part in change.contents],
+        contents=[part for change in changed for part in change.contents],
         made=made,
+        patterns=run.settings.redact,
         prove=run.upstream_object if run.unusable else None,
-        memory=run.memory,
-        share=run.shares,
         forms="typed" if run.settings.pickle == "never" else "either",
         accept=functools.partial(upkeep.check_size, run),
+        memory=run.memory,
+        share=run.shares,
     )
+    manifest = saving.save(request, results)
     wanted.tell_missed(run, manifest)
     return manifest
 

@@ -81,12 +81,13 @@ def states(reach: Reach, ran: Callable[[], Iterable[Ran]], loaded: Collection[st
         return []
     found: dict[str, Input] = {}
     for place in (*ran(), *_local_modules(reach.home, loaded)):
+        told = _Told(reach, place)
         for statement in _mattering(place, reached):
             node = statement.node(place)
             if node is not None and id(node) in place.source.later and not statement.tops <= _DRAWING:
                 what = f"{place.where}:{node.lineno} may have changed {', '.join(sorted(statement.tops))}"
                 raise FingerprintError(f"{what} in an earlier round of the loop", path=statement.label)
-            entry = _input(reach, place, statement)
+            entry = _input(told, place, statement)
             name, n = entry.name, 1
             while name in found:
                 n += 1
@@ -161,40 +162,81 @@ def _imports(by: str, top: str) -> bool:
     return False
 
 
-def _input(reach: Reach, place: Ran, statement: _Statement) -> Input:
-    parts: list[str] = []
+def _input(told: _Told, place: Ran, statement: _Statement) -> Input:
     node = statement.node(place)
     if node is None:
         code = place.source.code()
-        parts.append(facts(code).digest if code is not None else "unknown")
-        return Input("state", f"statements of {place.where}", _digest(parts))
-    _describe(reach, place, node, parts, {id(node)})
-    return Input("state", f"statement {place.where}: {statement.label}", _digest(parts), f"{place.where}:{node.lineno}")
+        whole = facts(code).digest if code is not None else "unknown"
+        return Input("state", f"statements of {place.where}", _digest([whole]))
+    return Input("state", f"statement {place.where}: {statement.label}", told.of(node), f"{place.where}:{node.lineno}")
 
 
 def _digest(parts: Iterable[str]) -> str:
     return xxhash.xxh3_128_hexdigest("\x1f".join(parts).encode("utf-8", "surrogatepass"))
 
 
-def _describe(reach: Reach, place: Ran, node: ast.stmt, parts: list[str], seen: set[int]) -> None:
-    """What a statement is and reads. A name that other statements change too counts by those statements as well."""
-    digest, reads = _known(node)
-    parts.append(digest)
-    namespace = place.names()
-    for name, chains in reads.items():
-        parts.append(name)
-        try:
-            if name in namespace:
-                parts.append(reach.read(name, namespace[name], chains))
-            else:
-                parts.append(reach.builtin_name(name, name, chains))
-        except FingerprintError:
-            parts.append("opaque")
-        others = [s for s in place.source.statements or () if id(s) not in seen and name in _changed(s)]
-        if len(others) > (name not in _changed(node)):
-            seen.update(map(id, others))
-            for other in others:
-                _describe(reach, place, other, parts, seen)
+class _Told:
+    """What the statements of a place are and read. Each is looked at once, however many others set what it reads."""
+
+    def __init__(self, reach: Reach, place: Ran) -> None:
+        self._reach = reach
+        self._place = place
+        self._own: dict[int, str] = {}
+        self._read: dict[tuple[str, tuple[Chain, ...]], str] = {}
+        self._behind: dict[str, str] = {}
+
+    def of(self, node: ast.stmt) -> str:
+        """Digest of a statement; a name that several statements change counts by those statements as well."""
+        behind = [self._setting(name) for name in _known(node)[1]]
+        return _digest([self._alone(node), *filter(None, behind)])
+
+    @functools.cached_property
+    def _setters(self) -> Mapping[str, list[ast.stmt]]:
+        """By name, the statements that change it."""
+        found: dict[str, list[ast.stmt]] = {}
+        for statement in self._place.source.statements or ():
+            for name in _changed(statement):
+                found.setdefault(name, []).append(statement)
+        return found
+
+    def _setting(self, name: str) -> str:
+        """Digest of the statements that change a name or, before them, what those read; "" where its value tells."""
+        if name not in self._behind:
+            parts: list[str] = []
+            names, seen, todo = {name}, set[int](), [name]
+            while todo:
+                setters = self._setters.get(todo.pop(), [])
+                for node in setters if len(setters) > 1 else ():
+                    if id(node) not in seen:
+                        seen.add(id(node))
+                        parts.append(self._alone(node))
+                        todo += [read for read in _known(node)[1] if read not in names]
+                        names.update(todo)
+            self._behind[name] = _digest(parts) if parts else ""
+        return self._behind[name]
+
+    def _alone(self, node: ast.stmt) -> str:
+        """Digest of a statement and of what its names hold."""
+        if id(node) not in self._own:
+            digest, reads = _known(node)
+            parts = [digest]
+            for name, chains in reads.items():
+                parts += [name, self._value(name, chains)]
+            self._own[id(node)] = _digest(parts)
+        return self._own[id(node)]
+
+    def _value(self, name: str, chains: tuple[Chain, ...]) -> str:
+        if (name, chains) not in self._read:
+            namespace = self._place.names()
+            try:
+                if name in namespace:
+                    found = self._reach.read(name, namespace[name], chains)
+                else:
+                    found = self._reach.builtin_name(name, name, chains)
+            except FingerprintError:
+                found = "opaque"
+            self._read[name, chains] = found
+        return self._read[name, chains]
 
 
 # By identity of the statement, which is kept.

@@ -31,7 +31,7 @@ _WITH_LENGTH = frozenset(
         "set_iterator",
     }
 )
-#: Parts without content that are looked into.
+#: Parts without content that are looked into, and how much of the processor's time that may take.
 _MOST_OPAQUE = 12
 _LONGEST_LOOK_S = 1.0
 _DEEPEST = 4
@@ -104,7 +104,7 @@ def _reads(value: Any) -> bool:
 
 
 class _Look(NamedTuple):
-    """One look at a value: until when, and the parts without content that it met."""
+    """One look at a value: until when, by the thread's processor time, and the parts without content that it met."""
 
     until: float
     met: set[int]
@@ -117,7 +117,7 @@ def state_of(value: object) -> str | None:
     A value that may have been used up without a trace, or with more parts than are worth looking at, never gives the
     same text twice.
     """
-    return _state(value, 0, _Look(time.perf_counter() + _LONGEST_LOOK_S, set()))
+    return _state(value, 0, _Look(time.thread_time() + _LONGEST_LOOK_S, set()))
 
 
 def _state(value: object, depth: int, look: _Look) -> str | None:
@@ -190,7 +190,7 @@ def _state_of_parts(value: Any, depth: int, look: _Look) -> str | None:
                 continue
             look.met.add(id(part))
             # Each attempt at such a part walks all that it holds.
-            too_long = len(look.met) > _MOST_OPAQUE or time.perf_counter() > look.until
+            too_long = len(look.met) > _MOST_OPAQUE or time.thread_time() > look.until
             found.append(f"{name}={_never_again() if too_long else _state(part, depth + 1, look)}")
     return " ".join(found)
 

@@ -35,6 +35,8 @@ _MAKERS = (
 
 def load(name: str) -> Any:
     """The record of that name as it was saved; None without one."""
+    if not name:
+        return None
     try:
         with open(os.path.join(_folder(), name), "rb") as file:
             digest, _, data = file.read().partition(b"\n")
@@ -45,6 +47,8 @@ def load(name: str) -> Any:
 
 def save(name: str, record: object) -> None:
     """Leave a record for later processes; where that cannot be, nothing is lost."""
+    if not name:
+        return
     data = json.dumps(record).encode()
     path = os.path.join(_folder(), name)
     temporary = f"{path}.{os.getpid()}"
@@ -75,7 +79,9 @@ def _make_room(folder: str) -> None:
 
 
 def name_of(*what: object) -> str:
-    """Name for a record of what is shown by these texts and numbers."""
+    """Name for a record of what is shown by these texts and numbers; "", which holds nothing, where none can be."""
+    if not _edition():
+        return ""
     text = repr((what, sys.version_info[:3], sys.flags.optimize, _edition()))
     return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
@@ -101,13 +107,14 @@ def code_digest(code: CodeType) -> str:
 
 @functools.cache
 def _edition() -> str:
-    """Which code makes the records: sizes and times of its files."""
+    """Which code makes the records: sizes and times of its files; "" where they cannot be seen (an archive, rights)."""
     found = []
-    for maker in _MAKERS:
-        path = os.path.join(_HERE, maker)
-        files = sorted(os.listdir(path)) if os.path.isdir(path) else [""]
-        for file in files:
-            with contextlib.suppress(OSError):
+    try:
+        for maker in _MAKERS:
+            path = os.path.join(_HERE, maker)
+            for file in sorted(os.listdir(path)) if not maker.endswith(".py") else [""]:
                 stat = os.stat(os.path.join(path, file) if file else path)
                 found.append((file, stat.st_size, stat.st_mtime_ns))
+    except OSError:
+        return ""
     return repr(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import xxhash
@@ -62,34 +63,55 @@ class Results(NamedTuple):
     needed: frozenset[str] = frozenset()
 
 
-def save(
-    store: Store,
-    block_name: str,
-    built: Built,
-    results: Results,
-    provenance: Provenance,
-    module_globals: dict[str, object],
-    texts: Mapping[str, str],
-    patterns: Sequence[str] = (),
-    walk: changes.Walk | None = None,
-    contents: Iterable[object] = (),
-    prove: Callable[[Any], object] | None = None,
-    memory: Memory | None = None,
-    share: bool = False,
-    made: outputs.Made | None = None,
-    forms: Forms = "either",
-    accept: Callable[[int], object] | None = None,
-) -> Manifest:
+@dataclass(frozen=True)
+class Request:
+    """Whose results are to be saved, where, and how.
+
+    Attributes
+    ----------
+    store, name, built
+        The store, and the block's name and key.
+    provenance, texts
+        Who made the entry; source texts for people.
+    module_globals
+        The namespace of the block's module.
+    walk
+        Its upstream objects are saved as the way to them, but for ``contents``.
+    made
+        The declared output files.
+    patterns
+        What is said of values for people is stored without what these match, see :func:`blockcache.texts.redact`.
+    prove
+        Finds upstream objects as :func:`blockcache.loading.lookup` does: values that cannot be made again are left out.
+    forms
+        As of :func:`blockcache.codec.encode`.
+    accept
+        Called with the bytes of all blobs before any is written; it may raise.
+    memory, share
+        As of the lookup.
+    """
+
+    store: Store
+    name: str
+    built: Built
+    provenance: Provenance
+    texts: Mapping[str, str]
+    module_globals: dict[str, object]
+    walk: changes.Walk
+    contents: Iterable[object] = ()
+    made: outputs.Made | None = None
+    patterns: Sequence[str] = ()
+    prove: Callable[[Any], object] | None = None
+    forms: Forms = "either"
+    accept: Callable[[int], object] | None = None
+    memory: Memory | None = None
+    share: bool = False
+
+
+def save(request: Request, results: Results) -> Manifest:
     """Save a run: blobs first, the manifest last, so that a reader finds all or nothing.
 
-    A value that cannot be saved is left out, and named in the manifest; with ``prove``, which finds upstream objects as
-    :func:`blockcache.loading.lookup` does, so is one that cannot be made again. Upstream objects of ``walk`` are saved
-    as the way to them, but for ``contents``. ``made`` has the declared output files. ``accept`` is called
-    with the bytes of all blobs before any is written, and may raise; ``forms`` is
-    as of :func:`blockcache.codec.encode`.
-
-    What is said of values for people is stored without what ``patterns`` match, see :func:`blockcache.texts.redact`;
-    ``memory`` and ``share`` are as of the lookup.
+    A value that cannot be saved is left out, and named in the manifest.
 
     Raises
     ------
@@ -98,52 +120,77 @@ def save(
     StoreError
         When the store cannot be written.
     """
-    address = Asked(walk.address if walk is not None else repr)
-    encode_now = functools.partial(
-        encode,
-        label=built.label,
-        module_globals=module_globals,
-        is_library=is_library,
-        upstream=walk.objects() if walk is not None else (),
-        address=address,
-        contents=contents,
-        forms=forms,
-    )
-    if prove is not None:
-        decode_now = functools.partial(
-            decode, resolve=built.objects.__getitem__, module_globals=module_globals, find=prove
-        )
-        unmakable = _unmakable(results.values, encode_now, decode_now)
-        if unmakable.keys() & results.needed:
-            raise CodecError("; ".join(unmakable.values()))
-        results = _without(results, unmakable)
-    try:
-        encoded = encode_now({**results.values, **results.kept})
-    except CodecError as error:
-        if not error.refused or not error.refused.keys() <= results.values.keys() - results.needed:
-            raise
-        results = _without(results, error.refused)
-        encoded = encode_now({**results.values, **results.kept})
+    store, made = request.store, request.made
+    address = Asked(request.walk.address)
+    results, encoded = _encode(request, results, address)
     layout = lay_out(encoded)
-    files = made.rows if made is not None else ()
-    if accept is not None:
-        accept(layout.pack_size + sum(b.nbytes for b in layout.large) + sum(f.size_bytes for f in files))
+    if request.accept is not None:
+        files = sum(row.size_bytes for row in made.rows) if made is not None else 0
+        request.accept(layout.pack_size + sum(b.nbytes for b in layout.large) + files)
     pack_digest = xxhash.xxh3_128()
     for part in layout.pack_parts:
         pack_digest.update(part)
     pieces = [_Piece(pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
     pieces += [_Piece(digest(b).hex(), [b], b.nbytes) for b in layout.large]
     _put(store, pieces, made)
-    manifest = Manifest(
-        name=block_name,
-        key=built.key,
+    manifest = _manifest(request, results, encoded, pieces)
+    point(store, request.name, manifest.key)
+    store.put(entry_name(manifest.key, manifest.entry_id), [manifest.to_json()])
+    if not all(store.exists(f"blobs/{blob.digest}") for blob in manifest.all_blobs):
+        _put(store, pieces, made)  # one that was found has gone with an entry that was collected meanwhile
+    met(store, request.name, manifest)
+    if request.memory is not None:
+        request.memory.forget(store.url, manifest.key.digest)
+        blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
+        share = request.share and not address.asked and not manifest.changed
+        request.memory.keep(store.url, manifest, blobs_in_parts, results.values, results.kept, share=share)
+    return manifest
+
+
+def _encode(request: Request, results: Results, address: Asked) -> tuple[Results, Encoded]:
+    """The results in bytes, without what cannot be saved or made again."""
+    encode_now = functools.partial(
+        encode,
+        label=request.built.label,
+        module_globals=request.module_globals,
+        is_library=is_library,
+        upstream=request.walk.objects(),
+        address=address,
+        contents=request.contents,
+        forms=request.forms,
+    )
+    if request.prove is not None:
+        decode_now = functools.partial(
+            decode,
+            resolve=request.built.objects.__getitem__,
+            module_globals=request.module_globals,
+            find=request.prove,
+        )
+        unmakable = _unmakable(results.values, encode_now, decode_now)
+        if unmakable.keys() & results.needed:
+            raise CodecError("; ".join(unmakable.values()))
+        results = _without(results, unmakable)
+    try:
+        return results, encode_now({**results.values, **results.kept})
+    except CodecError as error:
+        if not error.refused or not error.refused.keys() <= results.values.keys() - results.needed:
+            raise
+        results = _without(results, error.refused)
+        return results, encode_now({**results.values, **results.kept})
+
+
+def _manifest(request: Request, results: Results, encoded: Encoded, pieces: Iterable[_Piece]) -> Manifest:
+    patterns = request.patterns
+    return Manifest(
+        name=request.name,
+        key=request.built.key,
         outputs=tuple(
             Output(name, type_name(value), redact(describe(value, name), patterns), encoded.codecs[name])
             for name, value in results.values.items()
         ),
         deleted=results.deleted,
         blobs=tuple(Blob(piece.digest, piece.size_bytes) for piece in pieces),
-        provenance=provenance,
+        provenance=request.provenance,
         imports=results.imports,
         discovered=redacted(results.discovered, patterns),
         stats=results.stats,
@@ -151,21 +198,10 @@ def save(
         generators=tuple(sorted(results.kept.get(GENERATORS, ()))),
         captured=tuple(redact(clause, patterns) for clause in results.captured),
         changed=results.changed,
-        files=files,
+        files=request.made.rows if request.made is not None else (),
         unsaved=tuple(row._replace(reason=redact(row.reason, patterns)) for row in results.unsaved),
-        texts=_put_texts(store, texts),
+        texts=_put_texts(request.store, request.texts),
     )
-    point(store, block_name, built.key)
-    store.put(entry_name(built.key, manifest.entry_id), [manifest.to_json()])
-    if not all(store.exists(f"blobs/{blob.digest}") for blob in manifest.all_blobs):
-        _put(store, pieces, made)  # one that was found has gone with an entry that was collected meanwhile
-    met(store, block_name, manifest)
-    if memory is not None:
-        memory.forget(store.url, built.key.digest)
-        blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
-        share = share and not address.asked and not manifest.changed
-        memory.keep(store.url, manifest, blobs_in_parts, results.values, results.kept, share=share)
-    return manifest
 
 
 def _unmakable(

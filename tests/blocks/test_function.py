@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Project
+from projects import Project
 
 #: Every call of `say` is a run of a function; `seen` tells the runs since it was last asked.
 HEAD = """

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 import xxhash
+
+import blockcache
 
 HELPERS = """
 import sqlite3
@@ -159,3 +164,45 @@ with cached_block("a"):
     assert project.run().outcomes == ["hit"]
     project.write(script=text.replace("bytes", "str"))
     assert project.run().outcomes == ["miss"]
+
+
+_FROM_ELSEWHERE = """
+import codecs, getpass, importlib, os, pkgutil  # the standard library may be out of reach too
+import blockcache
+for room in pkgutil.walk_packages(blockcache.__path__, "blockcache."):
+    if not room.name.startswith(("blockcache.types.", "blockcache.hosts.", "blockcache.frames.s", "blockcache._demo", "blockcache.m")):
+        importlib.import_module(room.name)
+codecs.lookup("ascii")
+{}
+with blockcache.cached_block("a"):
+    total = sum(range(10))
+print(total)
+"""
+_CLOSED = {
+    "nobody may look into it": "os.chmod(os.path.dirname(blockcache.__file__), 0o700); os.seteuid(65534)",
+    "it is gone": "os.rename(os.path.dirname(blockcache.__file__), 'away')",
+}
+
+
+@pytest.mark.parametrize("how", _CLOSED)
+def test_nothing_is_remembered_where_nobody_sees_who_made_it(project, how) -> None:
+    """blockcache's own folder cannot be read any more when the block begins: it hits all the same, without a word."""
+    if "seteuid" in _CLOSED[how] and os.geteuid():
+        pytest.skip("needs the right to become another user")
+    for folder in project.folder.parents:
+        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+            folder.chmod(0o755)
+    for folder in (project.folder, project.folder.parent):
+        folder.chmod(0o777)
+    project.write(main=_FROM_ELSEWHERE.format(_CLOSED[how]))
+    code = Path(blockcache.__file__).parent
+    outcomes = []
+    for _ in range(2):
+        shutil.copytree(code, project.folder / "own" / "blockcache", ignore=shutil.ignore_patterns("__pycache__"))
+        ran = project.run(env={"PYTHONPATH": str(project.folder / "own")})
+        shutil.rmtree(project.folder / "own")
+        shutil.rmtree(project.folder / "away", ignore_errors=True)
+        assert ran.stdout == "45\n" and "Warning" not in ran.stderr, ran.stderr
+        outcomes += ran.outcomes
+    assert outcomes == ["miss", "hit"]
+    assert not (project.folder.parent / "machine" / "blockcache" / "blocks").exists()

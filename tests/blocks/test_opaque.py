@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from conftest import Project  # type: ignore[import-not-found]
+from projects import Project
 
 QUERY = """\
 import sqlite3

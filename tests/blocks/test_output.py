@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from blockcache.capture.recording import settled
-from conftest import Project  # type: ignore[import-not-found]
+from projects import Project
 
 # What blockcache itself says.
 _OWN = re.compile(r"^\S+  (hit|miss|verified|differs) .*\n", re.MULTILINE)

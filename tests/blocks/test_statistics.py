@@ -16,7 +16,7 @@ from blockcache import statistics
 from blockcache.counts import Counts
 from blockcache.events import BlockFinished
 from blockcache.stores.local import LocalStore
-from conftest import Project
+from projects import Project
 
 MAIN = """
 import os, sys, threading, time

@@ -62,6 +62,8 @@ class Result:
     skipped: str = ""
     notes: list[str] = field(default_factory=list)
     blocks: int = 0
+    spared: int = 0
+    """Blocks that were not reached warm, because one around them hit; they are not counted as blocks."""
     saved: int = 0
     hits: int = 0
     cpu_s: float = 0.0
@@ -165,8 +167,9 @@ class Script:
         return self.result
 
     def _count(self, cold: Ran, warm: Ran) -> None:
-        names = {e["name"] for e in (*cold.events, *warm.events)}
-        self.result.blocks = len(names)
+        everything = {e["name"] for e in (*cold.events, *warm.events)}
+        names = everything - self._spared(cold, warm)
+        self.result.blocks, self.result.spared = len(names), len(everything - names)
         for name in sorted(names):
             first = [e for e in cold.events if e["name"] == name]
             second = [e for e in warm.events if e["name"] == name]
@@ -176,6 +179,14 @@ class Script:
             if not hit:
                 whys = [e["problem"] or f"{e['reason']}" for e in second if e["outcome"] != "hit"]
                 self.result.unsaved[name] = whys[0] if whys else "not reached"
+
+    @staticmethod
+    def _spared(cold: Ran, warm: Ran) -> set[str]:
+        """Blocks that were entered cold only, before the end of a block that hits warm: they are in its body."""
+        hits = {e["name"] for e in warm.events if e["outcome"] == "hit"}
+        reached = {e["name"] for e in warm.events}
+        order = [e["name"] for e in cold.events]
+        return {n for k, n in enumerate(order) if n not in reached and hits & set(order[k + 1 :])}
 
     def _steady(self) -> tuple[Ran, Mask, tuple[int, int]] | None:
         """The plain run, what is not the same in two of them, and the hash seeds to use."""
@@ -278,6 +289,7 @@ def table(results: list[Result], versions: dict[str, str], took_s: float) -> str
         "",
         f"warm hits: {hits} of {blocks} blocks ({hits / max(1, blocks):.1%}); saved {saved}; "
         f"refused before the body, by design, and left out: {refused}",
+        f"in the bodies of blocks that hit, so not reached and not counted: {sum(r.spared for r in fit)}",
         f"faithful: {sum(r.faithful for r in fit)} of {len(fit)}",
         f"without the exceptions: {sum(r.hits for r in must)} of {sum(r.blocks for r in must)} blocks "
         f"({sum(r.hits for r in must) / max(1, sum(r.blocks for r in must)):.1%})",

@@ -611,6 +611,15 @@ sys.modules["colours"] = fake
 with cached_block("w"):
     import colours
     r = colours.red
+=== miss | a call's argument that came from a name which one statement rebinds together with it
+import mimetypes
+y = "text/«a→b»"
+x = y
+mimetypes.add_type(x, ".foo")
+x, y = "ignore", "ignore"
+with cached_block("b"):
+    r = mimetypes.guess_type("a.foo")
+print(r)
 === miss | a patch that is undone before the block
 import math
 from h import f

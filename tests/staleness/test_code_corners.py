@@ -20,7 +20,7 @@ import pytest
 from programs import files, put
 
 if TYPE_CHECKING:
-    from conftest import Project, Ran
+    from projects import Project, Ran
 
 PROGRAMS = r'''
 === miss | __get__ of a descriptor | h.D

@@ -26,7 +26,7 @@ from test_code_corners import judge, programs
 from hosts.host_runs import MarimoServer, events_file, execute, kernel
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from projects import Project
 
 # -- scripts: blocks in functions, methods and classes --------------------------------------
 

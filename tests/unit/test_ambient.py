@@ -334,6 +334,24 @@ def test_a_rebound_name_of_a_statement_counts_by_what_bound_it():
     assert len(digests) == 2
 
 
+def test_many_statements_that_set_one_name_are_looked_at_once_each():
+    """What a name holds is asked once for all of them, not for each that each other one comes with."""
+
+    class Counted(Reach):
+        asked = 0
+
+        def read(self, *what):
+            self.asked += 1
+            return super().read(*what)
+
+    lines = [f"csv.register_dialect('blockcache-test', delimiter=d)\nd = chr(ord(d) + {n})\n" for n in range(20)]
+    place = ran("import csv\nd = ';'\n" + "".join(lines))
+    reach = Counted({})
+    reach.uses.add("csv.reader")
+    assert len(earlier.states(reach, lambda: [place], loaded=())) == 20
+    assert reach.asked <= 3, reach.asked
+
+
 def test_a_module_put_in_place_by_the_program_is_no_library():
     fake = types.ModuleType("fake")
     assert tops("fake.x = 1", fake=fake) == set()

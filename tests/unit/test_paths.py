@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+import types
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -88,6 +91,31 @@ def test_an_object_shows_its_visible_parts() -> None:
     client.calls -= 1
     with client.lock:
         assert state_of(client) != before
+
+
+def test_a_look_is_as_long_on_a_machine_that_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time in which others have the processor does not count, or a value would have a state on an idle machine only."""
+
+    class Part:
+        def __init__(self, wait: Callable[[], object]) -> None:
+            self.lock, self.wait = threading.Lock(), wait
+
+        def __getstate__(self) -> dict[str, object]:
+            self.wait()
+            return vars(self)
+
+    def compute() -> None:
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+
+    def client(wait: Callable[[], object]) -> object:
+        return types.SimpleNamespace(first=Part(wait), second=Part(wait), third=Part(wait))
+
+    monkeypatch.setattr("blockcache.opaque._LONGEST_LOOK_S", 0.02)
+    asleep, at_work = client(lambda: time.sleep(0.03)), client(compute)
+    assert state_of(asleep) == state_of(asleep)
+    assert state_of(at_work) != state_of(at_work)
 
 
 SHARED: list[int] = []

@@ -11,7 +11,7 @@ import math
 import pickle
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 from blockcache.codec.regions import Collector
@@ -26,6 +26,8 @@ _DEEPEST = 100
 _BARE = frozenset((type(None), bool, int, float, str))
 #: What a list may hold to stand in the tree as it is; texts too, where they are nowhere else.
 _PLAIN = frozenset((type(None), bool, int, float))
+#: So many of those cost what a node does.
+_PLAIN_ITEMS = 16
 _WORD = 1 << 63
 #: How an output is stored whose top is one of these; of any other its library says it.
 _CODECS: dict[type, str] = {str: "text", bytes: "bytes", bytearray: "bytes", types.ModuleType: "module"}
@@ -153,6 +155,11 @@ class Writer:
         if self._left < 0:
             raise Untyped("too many parts")
 
+    def _fits(self, items: Sized) -> None:
+        """Refuse what is too long whatever it holds, before any of it is looked at."""
+        if len(items) / _PLAIN_ITEMS > self._left:
+            raise Untyped("too many parts")
+
     def _refer(self, met: _Met) -> list[Any]:
         if not met.known:
             raise Untyped(f"a {type(met.value).__qualname__} that holds itself has no typed form")
@@ -261,6 +268,7 @@ class Writer:
         return ["buffer", self._buffers - 1]
 
     def _list(self, met: _Met, value: list[Any]) -> None:
+        self._fits(value)
         if self._is_plain(value):
             met.into[met.at] = ["plain list", value]
         else:
@@ -276,7 +284,7 @@ class Writer:
             return False
         if int in kinds and not all(-_WORD <= x < _WORD for x in items if type(x) is int):
             return False
-        self._count(len(items) / 16)
+        self._count(len(items) / _PLAIN_ITEMS)
         return self._alone(texts)
 
     def _alone(self, texts: list[str]) -> bool:
@@ -291,6 +299,7 @@ class Writer:
         return True
 
     def _items(self, met: _Met, kind: str, items: Any, may_hold_itself: bool) -> None:
+        self._fits(items)
         node: list[Any] = [kind, *items]
         met.into[met.at] = node
         met.known = may_hold_itself
@@ -308,6 +317,7 @@ class Writer:
 
     def _dict(self, met: _Met, value: dict[Any, Any]) -> None:
         met.known = True
+        self._fits(value)
         if self._loose and {str}.issuperset(map(type, value)) and self._keys(value):
             node: dict[str, Any] = dict.fromkeys(value)
             met.into[met.at] = node

@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 #: Numbers below are written in another form, which is hard to find in a stream.
 _FIRST = 256
 _NOBODY = tuple(object() for _ in range(_FIRST))
+#: How many numbers differ in the lowest of their four bytes only.
+_STEP = 256
 
 
 def memo_of(upstream: Sequence[object]) -> dict[int, tuple[int, object]]:
     """A pickler's memo in which the upstream objects are known; None among them is nobody."""
-    known: list[object] = [*_NOBODY, *upstream]
-    spare = iter([object() for value in upstream if value is None])
+    # Up to the next step: an object that the pickler meets first has no number with the same upper bytes.
+    known: list[object] = [*_NOBODY, *upstream, *[None] * (-len(upstream) % _STEP)]
+    spare = iter([object() for value in known if value is None])
     return {id(v): (i, v) for i, v in enumerate(next(spare) if v is None else v for v in known)}
 
 
@@ -36,7 +39,8 @@ def preamble(stream: Iterable[bytes | memoryview], size: int, address: Callable[
     address
         The way to the one of a number, as plain values.
     """
-    wanted = _numbers_below(_FIRST + size)
+    end = _FIRST + size + -size % _STEP
+    wanted = _numbers_below(end)
     # Some of what looks like a number is a part of something else; a way too many does no harm.
     found: set[bytes] = set()
     for piece in stream:
@@ -44,7 +48,7 @@ def preamble(stream: Iterable[bytes | memoryview], size: int, address: Callable[
             found.update(wanted.findall(piece))
     used = {int.from_bytes(number, "little") for number in found}
     # None stands where an object is not asked for, so that the reader counts on from the same number.
-    parts = [b"N", b"\x94" * (_FIRST + size), b"0"]
+    parts = [b"N", b"\x94" * end, b"0"]
     for number in sorted(used):
         if _FIRST <= number < _FIRST + size:
             way = pickle.dumps(address(number - _FIRST), 5)
@@ -54,7 +58,10 @@ def preamble(stream: Iterable[bytes | memoryview], size: int, address: Callable[
 
 
 def _numbers_below(end: int) -> re.Pattern[bytes]:
-    """Finds the numbers below ``end`` and no others: keys that a million dicts share are numbers too."""
+    """Finds the numbers below ``end`` and few others: keys that a million dicts share are numbers too."""
+    if end <= _FIRST + _STEP:
+        # They end in what no other number ends in: that is looked for first, the rest before it.
+        return re.compile(re.escape(struct.pack("<I", _FIRST)[1:]) + b"(?<=j(....))", re.DOTALL)
     digits = struct.pack("<I", end)
     ranges = [
         b"." * place + b"[\\x00-\\x%02x]" % (digits[place] - 1) + re.escape(digits[place + 1 :])

@@ -13,10 +13,17 @@ def _parser(value: Any) -> object:
 
 
 FINGERPRINT = {"Lark": _parser}
-#: Parsing changes nothing but what the program gave it: a transformer, what stands behind its lexer.
+#: What others take from a parser, such as lark's own reconstructor; its tables are nobody's.
+_TAKEN = ("rules", "terminals", "lexer_conf")
+#: Parsing changes nothing but what the program gave it: a transformer, what stands behind its lexer. What is compiled
+#: or looked up at first use is for speed.
 IN_PLACE = {
     "Lark": Layer(
-        "options", lambda value: value.options, lambda value: [(("attribute", "options"), value.options)], watched=False
+        "options",
+        lambda value: value.options,
+        lambda value: [(("attribute", "options"), value.options)],
+        watched=False,
+        still=lambda value: [(("attribute", name), vars(value)[name]) for name in _TAKEN if name in vars(value)],
     )
 }
 DESCRIBE = {"Lark": lambda value: f"Lark of {len(value.rules):,} rules"}

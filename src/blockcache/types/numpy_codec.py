@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from blockcache.codec.regions import Collector
+from blockcache.codec.regions import MOST_GAPS, Collector
 from blockcache.codec.registry import Reducer
 from blockcache.types import numpy_texts
 
@@ -21,9 +21,8 @@ from blockcache.types import numpy_texts
 _PLAIN_KINDS = frozenset("biufcmMSUV")
 _POINTER_KINDS = frozenset("OT")
 
-#: A strided view is saved with the gaps between its elements, so that it can share memory with
-#: others, up to this many times its own size.
-_GAPS = 4
+#: A view with wide gaps between its elements gets them back, empty, up to this many bytes.
+_MOST_SPREAD_BYTES = 64 << 20
 
 
 def reducer(cls: type) -> Reducer | None:
@@ -74,6 +73,10 @@ def make_twin(name: str, metadata: dict[str, object]) -> np.dtype[Any]:
     return made
 
 
+#: Arguments of ``numpy.ndarray``; one more tells the size of memory that may not be saved in full.
+_NARROW = 5
+
+
 class _Span:
     """Bytes of an array as they lie in memory, whatever its type and strides."""
 
@@ -105,27 +108,20 @@ def _is_plain(array: np.ndarray[Any, Any]) -> bool:
 
 
 def _memory(array: np.ndarray[Any, Any], collector: Collector) -> tuple[Any, ...]:
-    """The arguments of ``numpy.ndarray`` that make the array again."""
+    """The arguments of :func:`make_array` that make the array again."""
     low, high = _bounds(array)
-    if high - low > _GAPS * array.nbytes and not _within_output(low, high, collector):
-        writeable, array = array.flags.writeable, array.copy(order="K")
-        array.flags.writeable = writeable
-        low, high = _bounds(array)
     address = None if id(array) in collector.private else low
-    buffer = collector.out_of_band(np.asarray(_Span(array, low, high)), address)
+    span = np.asarray(_Span(array, low, high))
     if array.flags.c_contiguous:
-        return array.shape, array.dtype, buffer
-    return array.shape, array.dtype, buffer, array.__array_interface__["data"][0] - low, array.strides
-
-
-def _within_output(low: int, high: int, collector: Collector) -> bool:
-    """Whether the memory is saved anyway, as part of an output."""
-    for value in collector.values.values():
-        if isinstance(value, np.ndarray) and _is_plain(value):
-            first, last = _bounds(value)
-            if first <= low and high <= last and last - first <= _GAPS * value.nbytes:
-                return True
-    return False
+        return array.shape, array.dtype, collector.out_of_band(span, address)
+    start = array.__array_interface__["data"][0] - low
+    if high - low <= MOST_GAPS * array.nbytes:
+        return array.shape, array.dtype, collector.out_of_band(span, address), start, array.strides
+    elements = array.copy()
+    elements.flags.writeable = array.flags.writeable
+    found = memoryview(np.asarray(_Span(elements, *_bounds(elements))))
+    buffer = collector.out_of_band(span, address, found)
+    return array.shape, array.dtype, buffer, start, array.strides, high - low
 
 
 def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
@@ -167,7 +163,8 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
         if owner is not None:
             offset = array.__array_interface__["data"][0] - _bounds(owner)[0]
             return make_view, (owner, array.shape, array.dtype, offset, array.strides, bool(array.flags.writeable))
-    return np.ndarray, _memory(array, collector)
+    memory = _memory(array, collector)
+    return (make_array if len(memory) > _NARROW else np.ndarray), memory
 
 
 def _object_view(array: np.ndarray[Any, Any], collector: Collector) -> Any:
@@ -175,7 +172,7 @@ def _object_view(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     owner = array.base
     if type(owner) is not np.ndarray or array.dtype != owner.dtype or not owner.flags.c_contiguous:
         return None
-    if owner.nbytes > _GAPS * array.nbytes and not any(value is owner for value in collector.values.values()):
+    if owner.nbytes > MOST_GAPS * array.nbytes and not any(value is owner for value in collector.values.values()):
         return None
     start = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // owner.itemsize
     read_only = () if array.flags.writeable else (False,)
@@ -254,7 +251,7 @@ def _reduce_subclass(array: np.ndarray[Any, Any], collector: Collector) -> Any:
 
 def make_subclass(cls: type[np.ndarray[Any, Any]], *arguments: Any) -> np.ndarray[Any, Any]:
     """An array of a class derived from ``numpy.ndarray``."""
-    return np.ndarray.__new__(cls, *arguments)
+    return _over(cls, *arguments)
 
 
 def set_attributes(array: Any, attributes: dict[str, object]) -> None:
@@ -286,7 +283,29 @@ _SUBCLASSES: dict[str, type[np.ndarray[Any, Any]]] = {
 
 def make_array(shape: tuple[int, ...], dtype: Any, *memory: Any) -> np.ndarray[Any, Any]:
     """An array over a buffer; without one, an array without elements."""
-    return np.ndarray(shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
+    return _over(np.ndarray, shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
+
+
+def _over(
+    cls: type[np.ndarray[Any, Any]],
+    shape: tuple[int, ...],
+    dtype: Any,
+    buffer: Any,
+    start: int = 0,
+    strides: tuple[int, ...] | None = None,
+    size: int = 0,
+) -> np.ndarray[Any, Any]:
+    """An array over a buffer; where that holds the elements alone of ``size`` bytes, over as many of its own."""
+    found = memoryview(buffer)
+    if size and size != found.nbytes:
+        elements: np.ndarray[Any, Any] = np.ndarray(shape, dtype, buffer)
+        if size > _MOST_SPREAD_BYTES:
+            start, strides = 0, None
+        else:
+            buffer = np.zeros(size, np.uint8)
+            np.ndarray(shape, dtype, buffer, start, strides)[...] = elements
+            buffer.flags.writeable = not found.readonly
+    return np.ndarray.__new__(cls, shape, dtype, buffer, start, strides)
 
 
 def _without_pointers(dtype: Any) -> np.dtype[Any]:
