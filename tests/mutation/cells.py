@@ -165,9 +165,10 @@ def make(
     else:
         body = cutter.wrap(body, "b")
     if seeded:
-        last = max((k for k, n in enumerate(body) if isinstance(n, ast.Import | ast.ImportFrom)), default=-1)
+        others = (k for k, n in enumerate(body) if not isinstance(n, ast.Import | ast.ImportFrom))
+        first = next(others, len(body))
         seeds = SEEDS + (NUMPY_SEEDS if re.search(r"numpy|sklearn|scipy|imblearn", text) else "")
-        body = [*body[: last + 1], *ast.parse(seeds).body, *body[last + 1 :]]
+        body = [*body[:first], *ast.parse(seeds).body, *body[first:]]
     head = ast.parse("from blockcache import cached_block").body
     main = ast.unparse(ast.fix_missing_locations(ast.Module([*doc, *future, *head, *body], [])))
     if "with cached_block" not in main:

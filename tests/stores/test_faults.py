@@ -32,7 +32,7 @@ def harness(file: str, *arguments: object) -> dict:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=4 * 3600 if LONG else 900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
