@@ -419,6 +419,25 @@ def test_a_small_view_does_not_save_its_large_base():
     for view in (a[:3], a[:, 3]):
         pack, large = save({"x": view})
         assert len(pack) + sum(map(len, large)) < 4 * view.nbytes + 1000
+        view.flags.writeable = False
+        assert not round_trip({"x": view})["x"].flags.writeable
+
+
+@pytest.mark.parametrize(
+    "text", ["np.zeros(2, [('o', object), ('i', 'q')])", "np.array([1, 'x'], object).view(np.matrix)"]
+)
+def test_an_array_that_numpy_pickles_itself_stays_read_only(text):
+    array = eval(text)
+    array.flags.writeable = False
+    back = round_trip({"x": array})["x"]
+    assert not back.flags.writeable and type(back) is type(array) and back.tolist() == array.tolist()
+
+
+def test_dtypes_of_equal_size_keep_their_letters():
+    made = [np.dtype("q"), np.dtype("Q", metadata={"a": 1}), np.dtype([("a", "q"), ("b", "l")])]
+    back = round_trip({"x": made})["x"]
+    assert [d.char for d in (*back[:2], back[2]["a"], back[2]["b"])] == ["q", "Q", "q", "l"]
+    assert dict(back[1].metadata) == {"a": 1}
 
 
 def test_gaps_come_back_empty_and_up_to_a_size():
