@@ -163,8 +163,11 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
             texts = array.ravel(order).tolist()
             dtype = () if array.dtype == np.dtypes.StringDType() else (array.dtype,)
             return make_texts, (array.shape, texts, order, bool(array.flags.writeable), *dtype)
-        if not array.size and array.itemsize and array.dtype.kind in _PLAIN_KINDS and not array.flags.writeable:
-            return np.ndarray, (array.shape, array.dtype, collector.out_of_band(b"", None), 0, array.strides)
+        if not array.size and array.itemsize and array.dtype.kind in _PLAIN_KINDS and not array.dtype.hasobject:
+            if _is_new_and_empty(array):
+                return make_array, (array.shape, array.dtype)
+            nothing = bytearray() if array.flags.writeable else b""
+            return np.ndarray, (array.shape, array.dtype, collector.out_of_band(nothing, None), 0, array.strides)
         return NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
@@ -176,6 +179,11 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if _is_locked(array):
         return make_locked, memory
     return (make_array if len(memory) > _NARROW else np.ndarray), memory
+
+
+def _is_new_and_empty(array: np.ndarray[Any, Any]) -> bool:
+    """Whether it is without elements as numpy makes one; from numpy's own pickle it has other strides."""
+    return array.flags.writeable and array.strides == np.empty(array.shape, array.dtype).strides
 
 
 def _object_view(array: np.ndarray[Any, Any], collector: Collector) -> Any:
@@ -336,7 +344,7 @@ def _without_pointers(dtype: Any) -> np.dtype[Any]:
 def _typed_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if array.dtype == object:
         return _typed_objects(array, collector)
-    if not array.size and not array.dtype.hasobject and array.flags.writeable:
+    if not array.size and not array.dtype.hasobject and _is_new_and_empty(array):
         return make_array, (array.shape, array.dtype)
     if array.dtype.kind == "T" and array.dtype != np.dtypes.StringDType():
         return NotImplemented
