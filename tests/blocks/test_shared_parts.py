@@ -45,6 +45,16 @@ for array in (column, texts, step, derived, fixed, spread, record, matrix):
     print(type(array).__name__, array.strides, array.flags.c_contiguous, array.flags.writeable, array.sum() if array.dtype.kind in "if" else "")
 column[3] = 7
 print(twice[1][:4])
+=== arrays without elements have their strides
+# needs: numpy
+import numpy as np
+class Holder:
+    def __init__(self, *arrays): self.arrays = arrays
+with cached_block("empty"):
+    new = np.zeros((0, 8), "u4")
+    view = np.ones((4, 8), "u4")[4:]
+    holder = Holder(np.empty((3, 0)), np.ones((6, 5), "M8[s]")[::2, 5:], np.zeros((0, 2), [("a", "i2")]))
+print(new.strides, view.strides, [array.strides for array in holder.arrays], new.flags.owndata)
 === a small view keeps nothing of a large array
 # needs: numpy
 import numpy as np

@@ -121,6 +121,11 @@ def test_a_definition_in_a_module_of_its_own_is_imported_before_it_is_used():
     assert moved and all(t.index("from helpers import f") < t.index("b = f(a)") for t in moved), moved
 
 
+def test_a_script_that_goes_by_addresses_is_not_fit():
+    assert faithful.goes_by_addresses("for x in {A(), B()}:\n    print(x)\n")
+    assert not faithful.goes_by_addresses("for x in [A(), B()]:\n    print({x, 1}, {1: A()}, {f(y) for y in z})\n")
+
+
 def test_generators_are_seeded_before_anything_can_draw():
     text = "import numpy as np\nx = np.random.rand(3)\nimport os\ny = f(x)\nprint(os.sep, y)\n"
     main = cells.make("x", text, 1, True, {}, set())["main.py"]

@@ -83,11 +83,20 @@ class _Span:
     def __init__(self, array: np.ndarray[Any, Any], low: int, high: int) -> None:
         self.array = array
         self.__array_interface__ = {
-            "data": (low, not array.flags.writeable),
+            "data": (low, not (array.flags.writeable or _is_locked(array))),
             "shape": (high - low,),
             "typestr": "|u1",
             "version": 3,
         }
+
+
+def _is_locked(array: np.ndarray[Any, Any]) -> bool:
+    """Whether a read-only array lies in memory that can be written: whoever has it may unlock it again."""
+    owner = array
+    while not owner.flags.writeable and not owner.flags.owndata and isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    can_be_unlocked = bool(owner.flags.writeable or owner.flags.owndata)
+    return type(array) is np.ndarray and not array.flags.writeable and can_be_unlocked
 
 
 def _bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:
@@ -154,8 +163,11 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
             texts = array.ravel(order).tolist()
             dtype = () if array.dtype == np.dtypes.StringDType() else (array.dtype,)
             return make_texts, (array.shape, texts, order, bool(array.flags.writeable), *dtype)
-        if not array.size and array.itemsize and array.dtype.kind in _PLAIN_KINDS and not array.flags.writeable:
-            return np.ndarray, (array.shape, array.dtype, collector.out_of_band(b"", None), 0, array.strides)
+        if not array.size and array.itemsize and array.dtype.kind in _PLAIN_KINDS and not array.dtype.hasobject:
+            if _is_new_and_empty(array):
+                return make_array, (array.shape, array.dtype)
+            nothing = bytearray() if array.flags.writeable else b""
+            return np.ndarray, (array.shape, array.dtype, collector.out_of_band(nothing, None), 0, array.strides)
         return NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
@@ -164,7 +176,14 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
             offset = array.__array_interface__["data"][0] - _bounds(owner)[0]
             return make_view, (owner, array.shape, array.dtype, offset, array.strides, bool(array.flags.writeable))
     memory = _memory(array, collector)
+    if _is_locked(array):
+        return make_locked, memory
     return (make_array if len(memory) > _NARROW else np.ndarray), memory
+
+
+def _is_new_and_empty(array: np.ndarray[Any, Any]) -> bool:
+    """Whether it is without elements as numpy makes one; from numpy's own pickle it has other strides."""
+    return array.flags.writeable and array.strides == np.empty(array.shape, array.dtype).strides
 
 
 def _object_view(array: np.ndarray[Any, Any], collector: Collector) -> Any:
@@ -286,6 +305,13 @@ def make_array(shape: tuple[int, ...], dtype: Any, *memory: Any) -> np.ndarray[A
     return _over(np.ndarray, shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
 
 
+def make_locked(*arguments: Any) -> np.ndarray[Any, Any]:
+    """A read-only array over memory that can be written."""
+    array = make_array(*arguments)
+    array.flags.writeable = False
+    return array
+
+
 def _over(
     cls: type[np.ndarray[Any, Any]],
     shape: tuple[int, ...],
@@ -318,7 +344,7 @@ def _without_pointers(dtype: Any) -> np.dtype[Any]:
 def _typed_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if array.dtype == object:
         return _typed_objects(array, collector)
-    if not array.size and not array.dtype.hasobject and array.flags.writeable:
+    if not array.size and not array.dtype.hasobject and _is_new_and_empty(array):
         return make_array, (array.shape, array.dtype)
     if array.dtype.kind == "T" and array.dtype != np.dtypes.StringDType():
         return NotImplemented
@@ -437,6 +463,7 @@ def make_texts(
 #: What trees may call, by the name after ``numpy.``.
 MAKERS: dict[str, Callable[..., Any]] = {
     "array": make_array,
+    "locked": make_locked,
     "view": make_view,
     "object view": make_object_view,
     "text view": make_text_view,
