@@ -31,6 +31,8 @@ Address = tuple[Step, ...]
 _MISSING = object()
 #: What Python keeps for itself in modules and classes.
 _TRIVIA = ("__", "_abc_")
+#: But for these, which others get by :func:`functools.update_wrapper`.
+_TAKEN_ALONG = frozenset({"__annotations__", "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__"})
 
 
 class _Weak(weakref.ref[Any]):
@@ -115,6 +117,7 @@ class Walk:
         self._whole: set[int] = set()
         # First in, first out: every object gets its shortest way, not one through what some cache holds.
         self._todo: deque[tuple[object, int, Step, str]] = deque()
+        self._still: deque[tuple[object, int, Step, str]] = deque()
         for name, value in upstream.bound.items():
             if isinstance(value, types.ModuleType):
                 self._module(("name", name), value, block.reads.get(name, ((),)))
@@ -128,6 +131,8 @@ class Walk:
                 self._function(label, definition, upstream.globals)
             elif isinstance(definition, type):
                 self._class(label, definition)
+        while self._still:  # last: what is watched as well is known by now
+            self._enter(*self._still.popleft(), watched=False)
 
     # -- before ----------------------------------------------------------------------------
 
@@ -137,7 +142,7 @@ class Walk:
         while self._todo:
             self._enter(*self._todo.popleft())
 
-    def _enter(self, value: object, above: int, step: Step, display: str) -> None:
+    def _enter(self, value: object, above: int, step: Step, display: str, watched: bool = True) -> None:
         if type(value) in PLAIN or id(value) in self._numbers or isinstance(value, Cached):
             return  # a cached function is known by its label
         layers = layers_of(type(value))
@@ -145,13 +150,14 @@ class Walk:
             return  # known by their labels
         number = self._numbers[id(value)] = len(self._nodes)
         ignored = isinstance(value, self._ignored)
-        looks = () if ignored else tuple(self._look(layer, value) for layer in layers)
+        looks = tuple(self._look(layer, value) for layer in layers) if watched and not ignored else ()
         self._nodes.append(_Node(_hold(value), above, step, display, looks))
         if not ignored:
             for layer in layers:
-                for below, child in layer.parts(value):
-                    if type(child) not in PLAIN:
-                        self._todo.append((child, number, below, display))
+                todo = self._todo if watched else self._still
+                todo.extend((c, number, below, display) for below, c in layer.parts(value) if type(c) not in PLAIN)
+                still = layer.still(value)
+                self._still.extend((c, number, below, display) for below, c in still if type(c) not in PLAIN)
 
     def _look(self, layer: Layer, value: object) -> object:
         if not layer.watched:
@@ -212,6 +218,7 @@ class Walk:
             self._visit(value, ("own", (label, name)), label)
         self._bindable("attributes", function, "__dict__", label, tuple(function.__dict__))
         self._visit((function.__defaults__, function.__kwdefaults__), ("defaults", label), label)
+        self._visit(function.__annotations__, ("annotations", label), label)
 
     def _wrapper(self, label: str, function: types.FunctionType) -> None:
         """A function that a library made: what it keeps for itself is not looked into, but for plain values."""
@@ -222,6 +229,8 @@ class Walk:
 
     def _class(self, label: str, cls: type) -> None:
         for name, value in list(vars(cls).items()):
+            if name in _TAKEN_ALONG:
+                self._visit(value, ("member", (label, name)), f"{label}.{name}")
             if name.startswith(_TRIVIA):
                 continue
             self._bindable("attribute", cls, name, label, value)
@@ -453,6 +462,9 @@ def _root(kind: str, what: Any, upstream: Upstream, built: Built) -> object:
     if kind == "defaults":
         function: Any = built.objects[what]
         return function.__defaults__, function.__kwdefaults__
+    if kind == "annotations":
+        annotated: Any = built.objects[what]
+        return annotated.__annotations__
     owner: Any = built.objects[what[0]]
     if kind == "global":
         return owner.__globals__[what[1]]

@@ -43,6 +43,8 @@ class Layer:
         Whether contents can be put into an object as it is now.
     watched
         Whether it can change at all.
+    still
+        More objects in it, of which nothing is watched: results may hold them, and nobody changes them.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Layer:
     put: Callable[[Any, Any], None] | None = None
     ready: Callable[[Any, Any], bool] = lambda _obj, _contents: True
     watched: bool = True
+    still: Callable[[Any], Iterable[tuple[Step, object]]] = lambda _: ()
 
 
 # -- items of containers -------------------------------------------------------------------

@@ -7,6 +7,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import xxhash
@@ -28,27 +29,15 @@ NOT_GIVEN = "name not given back"
 _ALWAYS_HASHED_BYTES = 1 << 20
 #: How many entries of a key are looked at before all of them are listed.
 _MOST_VARIANTS = 64
+#: How many groups of a key's entries are looked at: where each run discovers other names, there is no end of them.
+MOST_GROUPS = 64
 
 
-def lookup(
-    store: Store,
-    block_name: str,
-    built: Built,
-    module_globals: dict[str, object],
-    find: Callable[[Any], object],
-    *,
-    may_write: bool = True,
-    ttl_s: float | None = None,
-    memo: str | None = None,
-    refuse: Callable[[Manifest], str] | None = None,
-    memory: Memory | None = None,
-    share: bool = False,
-    unpickle: bool = True,
-    find_module: Callable[[str], object] = importlib.import_module,
-) -> Lookup:
-    """Find the entry of a key, and read, verify and decode all that it gives back.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is looked up, for whom, and what an entry may do to answer.
 
-    Parameters
+    Attributes
     ----------
     store
         Where to look.
@@ -76,6 +65,25 @@ def lookup(
         Whether an entry may answer that is a pickle.
     find_module
         Imports the module of a name that an entry says.
+    """
+
+    store: Store
+    block_name: str
+    built: Built
+    module_globals: dict[str, object]
+    find: Callable[[Any], object]
+    may_write: bool = True
+    ttl_s: float | None = None
+    memo: str | None = None
+    refuse: Callable[[Manifest], str] = lambda _: ""
+    memory: Memory | None = None
+    share: bool = False
+    unpickle: bool = True
+    find_module: Callable[[str], object] = importlib.import_module
+
+
+def lookup(request: Request) -> Lookup:
+    """Find the entry of a key, and read, verify and decode all that it gives back.
 
     Raises
     ------
@@ -87,36 +95,43 @@ def lookup(
         When the store cannot be read.
     """
     started = time.perf_counter()
-    held = _held(store, built.key, memo, memory, share) if memory is not None else None
-    manifest = held.manifest if held is not None else _variant(store, block_name, built.key, memo)
+    store, memory, key = request.store, request.memory, request.built.key
+    held = _held(store, key, request.memo, memory, request.share) if memory is not None else None
+    manifest = held.manifest if held is not None else _variant(store, request.block_name, key, request.memo)
     if isinstance(manifest, Miss):
         return manifest
     # One that is to be made in the future is of another clock: how old it is cannot be told.
-    if ttl_s is not None and not 0 <= _age_s(manifest) < ttl_s:
+    if request.ttl_s is not None and not 0 <= _age_s(manifest) < request.ttl_s:
         return Miss("the entry is older than its ttl allows", nearest=manifest, same_key=True, cause="ttl")
-    why = refuse(manifest) if refuse is not None else ""
+    why = request.refuse(manifest)
     if why:
         return Miss(why, nearest=manifest, same_key=True, cause=NOT_GIVEN)
     if held is not None and held.values is not None:
         process.check(held.kept.get(PROCESS, {}))
         return Hit(manifest, held.values, time.perf_counter() - started, held.kept, True)
+    return _loaded(request, manifest, held, started)
+
+
+def _loaded(request: Request, manifest: Manifest, held: Held | None, started: float) -> Lookup:
+    """The values of an entry, which this process may hold as bytes."""
+    store, memory, key = request.store, request.memory, request.built.key
     blobs = held.copies() if held is not None else []
-    blobs = blobs or [verified(store, blob, may_write=may_write) for blob in manifest.blobs]
+    blobs = blobs or [verified(store, blob, may_write=request.may_write) for blob in manifest.blobs]
     stream, buffers = open_pack(blobs[0], blobs[1:])
-    if not unpickle and not is_typed(stream):
+    if not request.unpickle and not is_typed(stream):
         return Miss("its entry is a pickle, and pickle is 'never'", nearest=manifest, same_key=True, cause="pickle")
     for module in manifest.imports:
-        _import(module, find_module)
-    upstream = Asked(find)
+        _import(module, request.find_module)
+    upstream = Asked(request.find)
     loaded, began_s = len(sys.modules), time.thread_time()
     values = decode(
         stream,
         buffers,
-        resolve=built.objects.__getitem__,
-        module_globals=module_globals,
+        resolve=request.built.objects.__getitem__,
+        module_globals=request.module_globals,
         find=upstream,
-        find_module=find_module,
-        unpickle=unpickle,
+        find_module=request.find_module,
+        unpickle=request.unpickle,
     )
     decode_s = 0.0 if _has_imported(loaded) else time.thread_time() - began_s
     kept: dict[str, Any] = {name: values.pop(name) for name in list(values) if name.startswith(".")}
@@ -124,12 +139,13 @@ def lookup(
         raise IntegrityError("the entry does not hold the values that it names")
     changes.check(kept.get(CHANGES, ()))
     process.check(kept.get(PROCESS, {}))
-    if may_write and manifest.name != block_name and not store.exists(label_name(block_name, built.key)):
-        point(store, block_name, built.key)  # a renamed block is found under its new name too
+    name = request.block_name
+    if request.may_write and manifest.name != name and not store.exists(label_name(name, key)):
+        point(store, name, key)  # a renamed block is found under its new name too
     if held is None:
-        met(store, block_name, manifest)
+        met(store, name, manifest)
     # Not the objects of an entry that changes upstream objects or gives them back: they are those of one lookup.
-    share = share and not upstream.asked and not manifest.changed
+    share = request.share and not upstream.asked and not manifest.changed
     if memory is not None and (held is None or share):
         memory.keep(store.url, manifest, [[blob] for blob in blobs], values, kept, share=share)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None, decode_s)
@@ -154,9 +170,11 @@ def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manif
     seen: set[str] = set()
     for entry in _variants(store, f"entries/{key.digest}"):
         # Entries of one group look at the same things: any of them tells which one answers.
-        group = entry.partition("-")[0]
+        group = group_of(entry)
         if group in seen:
             continue
+        if len(seen) >= MOST_GROUPS:
+            break
         try:
             any_of_them = _manifest(store, key, entry)
             if any_of_them is None:
@@ -176,7 +194,7 @@ def _variant(store: Store, block_name: str, key: Key, memo: str | None) -> Manif
         if nearest is None or len(differences) < len(nearest[0]):
             nearest = differences, any_of_them
     if nearest is not None:
-        return Miss("", *nearest, same_key=True)
+        return Miss("", *nearest, same_key=True, crowded=len(seen) >= MOST_GROUPS)
     if trouble is not None:
         raise trouble
     return miss(store, block_name, key)
@@ -188,6 +206,11 @@ def _variants(store: Store, folder: str) -> Iterator[str]:
     yield from map(_entry_in, few)
     if len(few) == _MOST_VARIANTS:
         yield from map(_entry_in, store.list(folder))
+
+
+def group_of(entry: str) -> str:
+    """What entries of one key have in common that look at the same things."""
+    return entry.partition("-")[0]
 
 
 def _entry_in(name: str) -> str:

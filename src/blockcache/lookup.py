@@ -118,19 +118,21 @@ def _find(run: Passage) -> None:
         return
     try:
         run.result = loading.lookup(
-            run.store,
-            run.name,
-            run.built,
-            run.namespace.globals,
-            run.upstream_object,
-            may_write=run.settings.mode == "on",
-            ttl_s=run.options.ttl_s if run.options.ttl_s is not None else run.settings.ttl,
-            memo=run.memo,
-            refuse=functools.partial(wanted.why_not, run),
-            memory=run.memory,
-            share=run.shares,
-            unpickle=run.settings.pickle != "never",
-            find_module=functools.partial(_named_module, run),
+            loading.Request(
+                store=run.store,
+                block_name=run.name,
+                built=run.built,
+                module_globals=run.namespace.globals,
+                find=run.upstream_object,
+                may_write=run.settings.mode == "on",
+                ttl_s=run.options.ttl_s if run.options.ttl_s is not None else run.settings.ttl,
+                memo=run.memo,
+                refuse=functools.partial(wanted.why_not, run),
+                memory=run.memory,
+                share=run.shares,
+                unpickle=run.settings.pickle != "never",
+                find_module=functools.partial(_named_module, run),
+            )
         )
     except (IntegrityError, CodecError) as error:
         # As good as no entry: the body runs, and saving its result heals the store.

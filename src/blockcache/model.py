@@ -448,6 +448,8 @@ class Miss:
         Whether that entry is of the same key, and differs in discovered inputs only.
     cause
         The reason as one of a few clauses to count by, where there are no differences.
+    crowded
+        Whether that key has so many entries which look at different things that not all were asked.
     """
 
     reason: str
@@ -455,6 +457,7 @@ class Miss:
     nearest: Manifest | None = field(default=None, repr=False)
     same_key: bool = False
     cause: str = ""
+    crowded: bool = False
 
     @property
     def counted_as(self) -> str:

@@ -10,18 +10,27 @@ A collection runs beside writers and readers that know nothing of it. What keeps
 - A reader whose entry goes misses; memory that it has mapped stays valid.
 
 What goes wrong all the same costs room, or one more run of a body; never a value.
+
+A collection looks at every name. Of few that takes a moment, within the save that made it due; in a large store a
+process of its own does it, so that no save waits for more than a look at a few thousand names.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+import xxhash
 
 from blockcache.capacity import max_bytes
 from blockcache.errors import StoreError
@@ -38,6 +47,12 @@ GRACE_S = 3600.0
 STAY_S = {"quarantine": 7 * 24 * 3600.0, "leases": 24 * 3600.0}
 #: Times of files are this coarse.
 _TICK_S = 0.05
+#: How many names a save looks at: at 60 us each for all that a collection does, a quarter of a second.
+_AT_ONCE = 4000
+#: Above this many times of what the store may hold a save collects itself, however long that takes.
+_BEHIND = 1.25
+#: How long a process may take before another one is sent.
+_PATIENCE_S = 300.0
 
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
 
@@ -105,6 +120,8 @@ class Collected(NamedTuple):
         Blobs that no entry named and what is left of interrupted writers: how many blobs, and what all took up.
     freed_bytes, left_bytes
         What everything took up that went, and what is left.
+    sent
+        Nothing yet: a process of its own is at it.
     """
 
     going: tuple[Going, ...]
@@ -112,6 +129,7 @@ class Collected(NamedTuple):
     orphan_bytes: int
     freed_bytes: int
     left_bytes: int
+    sent: bool = False
 
 
 # -- collections ---------------------------------------------------------------------------
@@ -136,14 +154,29 @@ def after_save(store: Store, settings: Settings, path: str) -> Collected | None:
     if most is None or not is_measured(store):
         return None
     with store.alone() as alone:
-        if not alone:
+        is_urgent = (store.room().filled_bytes or 0) > _BEHIND * most
+        if not alone or (time.monotonic() < _sent.get(store.url, 0.0) and not is_urgent):
             return None
-        sweep = _Sweep(store)
-        # What is wrong is the estimate, often: to look is quick, and to read every manifest is not.
-        if sweep.found_bytes <= most:
-            store.settle(sweep.found_bytes)
-            return None
-        return sweep.collect(limits(store, settings), spared={path})
+        survey = store.survey("")
+        found = list(itertools.islice(survey, _AT_ONCE))
+        if len(found) < _AT_ONCE or is_urgent:
+            return _collect_full(store, [*found, *survey], limits(store, settings), path)
+    # Not in here: the process wants to be alone too.
+    if _send(store.url, limits(store, settings), path):
+        _sent[store.url] = time.monotonic() + _PATIENCE_S
+        return Collected((), 0, 0, 0, 0, sent=True)
+    with store.alone() as alone:
+        return _collect_full(store, store.survey(""), limits(store, settings), path) if alone else None
+
+
+def _collect_full(store: Measured, found: Iterable[Kept], wanted: Limits, path: str) -> Collected | None:
+    """Collect where the store is too full, as it was found; None when it is not."""
+    sweep = _Sweep(store, found)
+    # What is wrong is the estimate, often: to look is quick, and to read every manifest is not.
+    if wanted.max_bytes is None or sweep.found_bytes <= wanted.max_bytes:
+        store.settle(sweep.found_bytes)
+        return None
+    return sweep.collect(wanted, spared={path})
 
 
 def collect(store: Store, wanted: Limits, *, dry_run: bool = False) -> Collected:
@@ -166,7 +199,7 @@ def collect(store: Store, wanted: Limits, *, dry_run: bool = False) -> Collected
     with store.alone() as alone:
         if not alone:
             raise StoreError(f"the store {store.url} is being collected by somebody else just now. Try again later.")
-        done = _Sweep(store).collect(wanted)
+        done = _Sweep(store, store.survey("")).collect(wanted)
         tidied = store.tidy(GRACE_S)
     return done._replace(orphan_bytes=done.orphan_bytes + tidied, freed_bytes=done.freed_bytes + tidied)
 
@@ -184,13 +217,60 @@ def due(stock: Stock, wanted: Limits, spared: Collection[str] = ()) -> list[Goin
     )
 
 
+# -- in a process of its own ---------------------------------------------------------------
+
+# By the store's place, the time of this process until which nobody else is sent.
+_sent: dict[str, float] = {}
+
+#: The child that is waited for ends at once; its own belongs to nobody, and nobody meets it in `os.wait`.
+_APART = """
+import os, sys
+if os.fork():
+    os._exit(0)
+os.nice(10)
+sys.path += sys.argv[3:]
+from blockcache.room import collect_apart
+collect_apart(*sys.argv[1:3])
+"""
+
+
+def _send(url: str, wanted: Limits, path: str) -> bool:
+    """Let a process of its own collect a local store; whether that can be."""
+    if not os.path.basename(sys.executable or "").startswith("python") or getattr(sys, "frozen", False):
+        return False  # a program that has Python inside
+    roots = {os.path.dirname(os.path.dirname(os.path.abspath(file))) for file in (__file__, xxhash.__file__)}
+    command = [sys.executable, "-I", "-c", _APART, url, json.dumps([wanted, path]), *roots]
+    nothing = subprocess.DEVNULL
+    try:
+        return not subprocess.call(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True
+        )
+    except OSError:
+        return False
+
+
+def collect_apart(url: str, what: str) -> None:
+    """Be that process."""
+    from blockcache.stores.opened import store_at
+
+    wanted, path = json.loads(what)
+    store = store_at(url)
+    assert is_measured(store)
+    for _ in range(100):  # a save may have a look just now
+        with store.alone() as alone:
+            if alone:
+                _collect_full(store, store.survey(""), Limits(*wanted), path)
+                return
+        time.sleep(0.1)
+
+
 class _Sweep:
     """One collection: everything that goes is looked at immediately before."""
 
-    def __init__(self, store: Measured) -> None:
+    def __init__(self, store: Measured, found: Iterable[Kept]) -> None:
         self._store = store
         self._began = time.monotonic()
-        self._kept = list(store.survey(""))
+        self._kept = list(found)
         self._stock = Stock()
         self._gone: set[Entry] = set()
         self._freed_bytes = 0

@@ -13,12 +13,15 @@ from blockcache.passage import Passage
 
 
 def may_wait(run: Passage) -> bool:
-    """Whether the body would run and its result be saved: then somebody else may be doing that now."""
+    """Whether the body would run and its result be saved: then somebody else may be doing that now.
+
+    Of a cell that nobody named: once a run of it was saved, for most are quick and leave nothing to wait for.
+    """
     return (
         isinstance(run.result, Miss)
         and run.settings.mode == "on"
         and run.built is not None
-        and not (run.problem or run.missed or run.is_automatic)
+        and not (run.problem or run.missed or (run.is_automatic and run.result.nearest is None))
     )
 
 

@@ -9,9 +9,9 @@ somebody wants it kept: such an entry stays, as one that is pinned does, and any
 
 from __future__ import annotations
 
-from blockcache import capacity, records, report, telling
+from blockcache import capacity, loading, records, report, telling
 from blockcache.errors import StoreError
-from blockcache.model import Hit, Manifest
+from blockcache.model import Hit, Manifest, Miss
 from blockcache.naming import entry_name, pin_name
 from blockcache.passage import Passage
 from blockcache.stores import is_measured
@@ -66,6 +66,8 @@ def make_room(run: Passage, manifest: Manifest) -> None:
     """Take out of the store what it has no room for, now that an entry was saved; trouble is one warning."""
     done = None
     try:
+        if isinstance(run.result, Miss) and run.result.crowded:
+            _thin_out(run, manifest)
         if capacity.seems_full(run.store, run.settings):
             from blockcache import room  # most saves do without
 
@@ -75,10 +77,28 @@ def make_room(run: Passage, manifest: Manifest) -> None:
         telling.trouble(run, error)
         run.result = result  # why it missed is still true
         return
-    if done is not None and done.freed_bytes:
+    if done is not None and done.sent:
+        run.notes.append("makes room in the background")
+    elif done is not None and done.freed_bytes:
         went = len(done.going)
         entries = f"{went} {'entry' if went == 1 else 'entries'}" if went else "leftovers"
         run.notes.append(f"made room: {entries}, {report.size(done.freed_bytes)}")
+
+
+def _thin_out(run: Passage, manifest: Manifest) -> None:
+    """Of a key's entries that look at different things leave half of what a lookup asks, those that were used last."""
+    if not is_measured(run.store):
+        return
+    idle_s: dict[str, float] = {}
+    names: dict[str, list[str]] = {}
+    for kept in run.store.survey(f"entries/{manifest.key.digest}"):
+        group = loading.group_of(kept.name.rpartition("/")[2])
+        names.setdefault(group, []).append(kept.name)
+        idle_s[group] = min(kept.idle_s, idle_s.get(group, kept.idle_s))
+    for group in sorted(names, key=idle_s.__getitem__)[loading.MOST_GROUPS // 2 :]:
+        for name in names[group]:
+            if not run.store.exists(pin_name(name)):
+                run.store.discard(name, idle_s[group])
 
 
 # -- what takes longer to load than to make ------------------------------------------------

@@ -39,7 +39,9 @@ def test_a_program_that_saves_more_than_the_store_may_hold(project):
     kept = {entry.manifest.name for entry in entries(project)}
     again = project.run(env={"BLOCKCACHE_MAX_SIZE": "none"})
     assert again.outcomes == ["hit" if f"step {n}" in kept else "miss" for n in range(30)]
-    assert again.outcomes[-1] == "hit" and again.outcomes[0] == "miss"
+    assert (
+        again.outcomes[-1] == "hit" and "miss" in again.outcomes
+    )  # which ones go, the time tells that their bodies took
 
 
 def test_what_is_used_stays(project):

@@ -72,6 +72,42 @@ print([look(text) for text in ("7", "150", "199", "new")])
     assert hit and entries <= 3  # saved by the first run
 
 
+def test_names_that_are_new_each_time_do_not_pile_up(project):
+    """A lookup reads a bounded number of manifests, the ways that were used last are found, and a pinned one stays."""
+    project.write(
+        main=HEAD
+        + """
+import os
+from blockcache import catalogue
+from blockcache.stores.local import LocalStore
+
+reads = []
+get = LocalStore.get
+LocalStore.get = lambda self, name: reads.append(name) or get(self, name)
+store = LocalStore(".blockcache")
+
+def look(way):
+    os.environ["WHICH"], os.environ[f"NAME_{way}"] = str(way), "1"
+    reads.clear()
+    with cached_block("b") as block:
+        result = os.environ["NAME_" + os.environ["WHICH"]] * 2
+    assert result == "11"
+    return block.hit, sum(name.startswith("entries/") for name in reads)
+
+look(0)
+(pinned,) = store.list("entries")
+catalogue.pin(store, pinned)
+looks = [look(way) for way in range(1, 150)]
+last = [look(way)[0] for way in range(140, 150)]
+kept = list(store.list("entries"))
+print((looks, last, pinned in kept, len(kept)))
+"""
+    )
+    looks, last, pinned, kept = eval(project.run().stdout)
+    assert not any(hit for hit, _ in looks) and max(count for _, count in looks) <= 2 * 64 + 2
+    assert last == [True] * 10 and pinned and 32 <= kept <= 66
+
+
 def test_a_project_in_another_folder_hits(project, tmp_path):
     """Relative names count by what is in them: the same project somewhere else, with the same store, hits."""
     project.write(main=HEAD + "with cached_block('b'):\n    r = open('data/a.txt').read()\nprint(r)\n")

@@ -383,3 +383,36 @@ def test_cells_with_blocks_files_and_states(folder: Path) -> None:
     (folder / "data.txt").write_text("two")
     assert outcomes() == first | dict.fromkeys(("own", "cell found"), "hit")
     assert told(folder) == {"read": "two1", "element": 0}
+
+
+def test_of_two_runs_at_the_same_time_one_runs_a_slow_cell(tmp_path: Path) -> None:
+    """A cell of which a run was saved before is waited for; one that was always quick leaves no lease."""
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'probe'\nversion = '0'\n")
+    cells = """\
+@app.cell
+def _():
+    number = int(os.environ["NUMBER"]) + 1
+    return (number,)
+
+
+@app.cell
+def _(number):
+    time.sleep(1)
+    twice = number * 2
+    return (twice,)
+"""
+    (tmp_path / "notebook.py").write_text(HEAD + cells + FOOT)
+
+    def start(number: int, log: str) -> subprocess.Popen[bytes]:
+        variables = environment(tmp_path) | {"NUMBER": str(number), "BLOCKCACHE_LOG": str(tmp_path / log)}
+        return subprocess.Popen([sys.executable, "notebook.py"], cwd=tmp_path, env=variables)
+
+    def outcomes(log: str) -> list[str]:
+        return [json.loads(line)["outcome"] for line in (tmp_path / log).read_text().splitlines()]
+
+    assert start(1, "first").wait(60) == 0
+    assert outcomes("first") == ["miss"] and not (tmp_path / ".blockcache" / "leases").exists()
+    both = [start(2, "one"), start(2, "other")]
+    assert [run.wait(60) for run in both] == [0, 0]
+    assert sorted([*outcomes("one"), *outcomes("other")]) == ["hit", "miss"]
+    assert os.listdir(tmp_path / ".blockcache" / "leases") == []

@@ -23,6 +23,7 @@ def stays_outside(node: ast.stmt, rng: random.Random) -> bool:
     return "__name__" in roots(node) or "sys.exit" in ast.unparse(node)
 
 
+DRAWING = PLOTS | {"sns", "seaborn"}
 OPENS = re.compile(r"\b(figure|subplots|subplot_mosaic|clf|close)\(|\.from_\w+\(|\bplot_\w+\(")
 
 
@@ -31,19 +32,24 @@ def figures(body: list[ast.stmt]) -> list[int]:
 
     A block must have the whole of a figure: what it draws on one that was there before cannot be kept apart.
     """
-    tainted, found, figure = set(PLOTS), [], 1
+    tainted, found, figure = set(DRAWING), [], 1
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
             if roots(node) & tainted and hasattr(node, "name"):
                 tainted.add(node.name)
             found.append(0)
-        elif roots(node) & tainted:
+        elif roots(node) & tainted or _plots(node):
             tainted |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
             figure += bool(OPENS.search(ast.unparse(node)))
             found.append(figure)
         else:
             found.append(0)
     return found
+
+
+def _plots(node: ast.stmt) -> bool:
+    """Whether it asks a frame or the like to draw itself, on the current figure if it is not told of another."""
+    return any(isinstance(n, ast.Attribute) and n.attr == "plot" for n in ast.walk(node))
 
 
 def block(name: str, body: list[ast.stmt], outputs: dict[str, list[str]]) -> ast.stmt:
@@ -159,9 +165,10 @@ def make(
     else:
         body = cutter.wrap(body, "b")
     if seeded:
-        last = max((k for k, n in enumerate(body) if isinstance(n, ast.Import | ast.ImportFrom)), default=-1)
+        others = (k for k, n in enumerate(body) if not isinstance(n, ast.Import | ast.ImportFrom))
+        first = next(others, len(body))
         seeds = SEEDS + (NUMPY_SEEDS if re.search(r"numpy|sklearn|scipy|imblearn", text) else "")
-        body = [*body[: last + 1], *ast.parse(seeds).body, *body[last + 1 :]]
+        body = [*body[:first], *ast.parse(seeds).body, *body[first:]]
     head = ast.parse("from blockcache import cached_block").body
     main = ast.unparse(ast.fix_missing_locations(ast.Module([*doc, *future, *head, *body], [])))
     if "with cached_block" not in main:

@@ -16,6 +16,7 @@ import zlib
 from typing import Any
 
 _OURS = ("PYTHONPATH", "PYTHONHASHSEED")
+_COMPILED = ("_scanner", "callback")
 MOST_LINES = 20_000
 """Objects that are looked at behind one variable."""
 SHOWN = 4_000_000
@@ -56,6 +57,11 @@ def _variables(ending: Any, space: dict[str, Any], folder: str) -> tuple[dict[st
                 return f"{kind.__qualname__} {value}"
             if kind.__module__ in ("_io", "_thread", "threading", "logging", "weakref", "_weakref"):
                 return kind.__qualname__  # nothing that has a content of its own
+            if kind.__module__ == "lark.lexer" and kind.__qualname__ == "BasicLexer":
+                # What it compiles when it first reads a text: without it, the next text takes a moment longer.
+                return (
+                    f"{kind.__qualname__} {self._names({n: v for n, v in vars(value).items() if n not in _COMPILED})}"
+                )
             if kind is functools.partial:
                 # Looking at its attributes makes an empty dict of them.
                 return f"partial {[self.text(p) for p in (value.func, value.args, value.keywords, vars(value))]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import random
 import re
+from types import SimpleNamespace
 
 import cells
 import faithful
@@ -102,6 +103,33 @@ def test_a_script_is_cut_the_same_way_each_time_and_runs_the_same_statements():
             assert ast.unparse(ast.Module(flat, [])) == ast.unparse(ast.parse(script.text)), script.name
             made += 1
     assert made > 20
+
+
+def test_a_block_in_the_body_of_one_that_hits_is_not_counted():
+    """It was entered cold, before the end of the one around it; one that is missing for another reason counts."""
+    cold = SimpleNamespace(events=[{"name": n} for n in ("inner", "outer", "later")])
+    warm = SimpleNamespace(events=[{"name": "outer", "outcome": "hit"}])
+    assert faithful.Script._spared(cold, warm) == {"inner"}
+    missed = SimpleNamespace(events=[{"name": "outer", "outcome": "miss"}])
+    assert faithful.Script._spared(cold, missed) == set()
+
+
+def test_a_definition_in_a_module_of_its_own_is_imported_before_it_is_used():
+    text = "a = 1\nimport math\ndef f(x):\n    return math.sqrt(x)\nb = f(a)\nimport os\nc = f(b)\nprint(os.sep)\nd = 2\ne = 3\n"
+    made = [cells.split(ast.parse(text).body, random.Random(seed), "helpers") for seed in range(8)]
+    moved = [ast.unparse(ast.Module(left, [])) for left, there in made if there]
+    assert moved and all(t.index("from helpers import f") < t.index("b = f(a)") for t in moved), moved
+
+
+def test_a_script_that_goes_by_addresses_is_not_fit():
+    assert faithful.goes_by_addresses("for x in {A(), B()}:\n    print(x)\n")
+    assert not faithful.goes_by_addresses("for x in [A(), B()]:\n    print({x, 1}, {1: A()}, {f(y) for y in z})\n")
+
+
+def test_generators_are_seeded_before_anything_can_draw():
+    text = "import numpy as np\nx = np.random.rand(3)\nimport os\ny = f(x)\nprint(os.sep, y)\n"
+    main = cells.make("x", text, 1, True, {}, set())["main.py"]
+    assert main.index("_numpy.random.seed(7)") < main.index("np.random.rand(3)")
 
 
 def test_nobody_puts_imports_or_showing_into_a_block():

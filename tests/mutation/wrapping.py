@@ -193,6 +193,8 @@ def split(body: list[ast.stmt], rng: random.Random, module: str) -> tuple[list[a
         (k for k, n in enumerate(body) if not isinstance(n, ast.Import | ast.ImportFrom) and not is_doc(n)), default=0
     )
     place = min(place, first) if first else place
+    used = [k for k, n in enumerate(body) if id(n) not in moved and roots(n) & chosen]
+    place = min(place, *used) if used else place
     left = [*body[:place], line, *body[place:]]
     return [n for n in left if id(n) not in moved], there
 

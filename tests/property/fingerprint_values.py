@@ -340,6 +340,9 @@ EXPRESSIONS = [
 #: What no pickle brings back as it was; only fingerprinted anew in another process.
 NOT_PICKLED = (
     "keys()",
+    # Their arrays are read-only, which a plain pickle forgets.
+    "np.broadcast_to",
+    "fitted('knn')",
     "values()",
     "memoryview",
     "property(",

@@ -11,7 +11,6 @@ from programs import check, parameters
 #: What is known to fail now: name -> what is wrong. Strict: a program that starts to pass must leave this table.
 FAILING: dict[str, str] = {
     "inspect.getsource of a helper": "stale: getsource reads comments, the digest has none",
-    "identity inside an upstream container": "stale: identity between upstream values does not count",
     "cosmetic: unrelated function in a module that is imported in the body": "needless miss: imported modules count whole",
     "cosmetic: import alias in main": "needless miss: the alias of an import counts",
     "docstring of a module that is imported in the body": "stale: the docstring of a module that is imported in the body is dropped",

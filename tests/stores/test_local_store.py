@@ -24,6 +24,7 @@ import pytest
 import xxhash
 from conformance import StoreConformance, store_machine
 from measured import MeasuredConformance
+from two_processes import TwoProcesses
 
 from blockcache.errors import StoreError
 from blockcache.stores import local, measure
@@ -50,6 +51,7 @@ class TestLocalStore(StoreConformance, MeasuredConformance):
 
 _folders = tempfile.TemporaryDirectory(prefix="blockcache-test-")
 TestLocalStoreAgainstADictionary = store_machine(lambda: LocalStore(tempfile.mkdtemp(dir=_folders.name)))
+TestTwoProcessesAgainstADictionary = store_machine(lambda: TwoProcesses(tempfile.mkdtemp(dir=_folders.name)))
 
 
 # -- the directory ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from blockcache import mounts
 from blockcache.cli import main
 from blockcache.mounts import is_shared, kind_of
+from blockcache.stores import local
 from blockcache.stores.local import LocalStore
 
 MOUNTS = b"""\
@@ -61,11 +62,12 @@ def test_network_file_systems_are_told_from_disks():
 
 
 @pytest.fixture
-def fuse_folder(tmp_path):
-    """A real FUSE file system over a folder, which remembers files for a minute; where bindfs is installed."""
+def fuse_folder(tmp_path, request):
+    """A real FUSE file system over a folder, which remembers files for a minute or as told; where bindfs is installed."""
+    seconds = getattr(request, "param", 60)
     below, above = tmp_path / "below", tmp_path / "above"
     below.mkdir(), above.mkdir()
-    mount = ["bindfs", "-o", "attr_timeout=60,entry_timeout=60", below, above]
+    mount = ["bindfs", "-o", f"attr_timeout={seconds},entry_timeout={seconds}", below, above]
     if shutil.which("bindfs") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no bindfs, or no FUSE")
     yield below, above
@@ -87,6 +89,39 @@ def test_a_real_network_like_mount_is_read_and_hashed(fuse_folder):
     local = LocalStore(below / "store")
     local.put("blobs/abcdef", [data])
     assert local.sealed("blobs/abcdef") and bytes(store.get("blobs/abcdef")) == data
+
+
+def test_folders_that_another_machine_has_removed_are_made_again(fuse_folder):
+    """Also those above, which this machine remembers."""
+    below, above = fuse_folder
+    store = LocalStore(f"{above}/store")
+    for name in (f"entries/{'ab' * 16}/entry.json", "names/a/b", f"blobs/{'cd' * 16}"):
+        store.put(name, [b"1"])
+        assert bytes(store.get(name)) == b"1"
+        shutil.rmtree(f"{below}/store/{name.partition('/')[0]}")
+        store.put(name, [b"2"])
+        assert bytes(store.get(name)) == b"2"
+
+
+@pytest.mark.parametrize("fuse_folder", [0], indirect=True)
+def test_a_file_that_another_machine_removes_while_it_is_read(fuse_folder, monkeypatch):
+    """What was open is gone on such a mount, which is no trouble; one that was replaced is read, as it was or is."""
+    below, above = fuse_folder
+    store, elsewhere = LocalStore(above / "store"), LocalStore(below / "store")
+    opened, changes = local._open, []
+
+    def open_and_change(path):
+        fd = opened(path)
+        if changes:
+            changes.pop()()
+        return fd
+
+    monkeypatch.setattr(local, "_open", open_and_change)
+    elsewhere.put("names/a/b", [b"1"])
+    changes.append(lambda: elsewhere.put("names/a/b", [b"2"]))
+    assert bytes(store.get("names/a/b")) in (b"1", b"2")
+    changes.append(lambda: elsewhere.delete("names/a/b"))
+    assert store.get("names/a/b") is None
 
 
 def test_config_tells_what_kind_of_file_system_the_store_is_on(fuse_folder):

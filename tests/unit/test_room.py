@@ -277,3 +277,35 @@ def test_a_store_that_does_not_tell_is_left_alone(store):
 def test_limits_are_those_of_the_settings(store):
     chosen = replace(Settings(), max_size=10, keep=3, ttl=60.0)
     assert room.limits(store, chosen) == Limits(10, 3, 60.0, None)
+
+
+def test_a_large_store_is_collected_by_a_process_of_its_own(store, monkeypatch):
+    """The save looks at some of the names only; what goes and stays is the same, and one that is far too full does not wait."""
+    monkeypatch.setattr(room, "_AT_ONCE", 50)
+    monkeypatch.setattr(room, "_sent", {})
+    entries = [
+        put(store, "a", number, {f"{number:032x}": 50 * KB}, work_s=number + 1, idle_s=DAY) for number in range(40)
+    ]
+    path = put(store, "b", 1, {B1: 50 * KB}, work_s=0.0)
+    total = sum(k.size_bytes for k in store.survey(""))
+    chosen = Settings(max_size=total - 1)
+    store.settle(total)
+    looked = []
+    survey = LocalStore.survey
+    monkeypatch.setattr(LocalStore, "survey", lambda *what: (looked.append(k) or k for k in survey(*what)))
+    done = room.after_save(store, chosen, path)
+    assert done is not None and done.sent and len(looked) == 50
+    until = time.monotonic() + 60
+    while (store.room().filled_bytes >= total or not alone(store)) and time.monotonic() < until:
+        time.sleep(0.02)
+    left = names(store, "entries")
+    assert path in left and left - {path} == set(entries[-len(left) + 1 :]) and 30 < len(left) < 40 and whole(store)
+    store.settle(total)
+    assert room.after_save(store, chosen, path) is None, "one was sent just now"
+    store.settle(2 * total)
+    assert room.after_save(store, Settings(max_size=total // 2), path).going
+
+
+def alone(store):
+    with store.alone() as found:
+        return found

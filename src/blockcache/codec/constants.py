@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 
 
 class Place(NamedTuple):
@@ -97,7 +97,7 @@ def state_text(constant: object) -> str | None:
 
 
 def _is_plain(fact: object) -> bool:
-    return all(map(_is_plain, fact)) if type(fact) is tuple else type(fact) in _PLAIN
+    return all(map(_is_plain, fact)) if type(fact) is tuple else type(fact) in PLAIN
 
 
 def _by_identity(cls: type) -> bool:

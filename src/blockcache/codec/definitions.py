@@ -157,6 +157,12 @@ def with_links(error: BaseException, reduced: Any) -> Any:
     return make, arguments, (state, *links), None, None, rebuild.set_exception
 
 
+def reduce_descriptor(descriptor: Any, _home: str | None) -> Any:
+    """A slot, or what stands for ``__dict__`` in a class: asking the class for that gives something else."""
+    owner, name = descriptor.__objclass__, descriptor.__name__
+    return (rebuild.attribute_of, (owner, name)) if vars(owner).get(name) is descriptor else NotImplemented
+
+
 #: For :mod:`blockcache.codec.pickler`: how instances of these are reduced, for a block in the module of a name.
 REDUCERS: dict[type, Callable[[Any, str | None], Any]] = {
     classmethod: reduce_method,
@@ -167,6 +173,7 @@ REDUCERS: dict[type, Callable[[Any, str | None], Any]] = {
     weakref.WeakValueDictionary: reduce_weak_mapping,
     weakref.WeakSet: reduce_weak_set,
     types.MappingProxyType: reduce_proxy,
+    **dict.fromkeys((types.MemberDescriptorType, types.GetSetDescriptorType), reduce_descriptor),
 }
 if sys.version_info >= (3, 12):
     REDUCERS[typing.TypeAliasType] = reduce_type_alias

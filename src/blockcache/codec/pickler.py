@@ -25,6 +25,7 @@ from cloudpickle import cloudpickle as internals
 
 from blockcache.codec import definitions, rebuild
 from blockcache.codec.constants import Constants, Place, state_text
+from blockcache.codec.defaults import Default, defaults_of
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import reducer_for
 from blockcache.codec.upstream import memo_of
@@ -118,6 +119,13 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         except KeyError:
             handler = self._handlers[cls] = _handler_for(cls, self._constants)
         return NotImplemented if handler is None else handler(self, obj)
+
+    def shared(self) -> list[Default]:
+        """Containers in the stream that are default arguments of libraries' methods."""
+        found = list(defaults_of(self._handlers, self._is_library))
+        met = self.memo.copy() if found else {}
+        known = set(map(id, self._collector.upstream)) if found else set()
+        return [d for d in found if id(d.container) in met and id(d.container) not in known]
 
     # -- definitions -----------------------------------------------------------------------
 
@@ -262,6 +270,8 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
         if isinstance(obj, dict) and getattr(obj, "__dict__", None) is obj:
             return make, arguments, obj, items, pairs, rebuild.set_dictionary
+        if type(state) is tuple and type(state[-1]) is dict and (hidden := _hidden_slots(type(obj))):
+            state = state[0], {name: value for name, value in state[1].items() if name not in hidden}
         if state is not None:
             return make, arguments, state, items, pairs, rebuild.set_state
         return reduced
@@ -374,8 +384,17 @@ def _needs_care(cls: type) -> bool:
     # While it restores, pickle asks the object for ``__setstate__``: a ``__getattr__`` answers before there is a state.
     # A dict may be its own attributes (``self.__dict__ = self``), which only shows on an instance.
     return not _has(cls, "__setstate__") and (
-        _has(cls, "__getattr__") or (issubclass(cls, dict) and cls.__dictoffset__ != 0)
+        _has(cls, "__getattr__") or (issubclass(cls, dict) and cls.__dictoffset__ != 0) or bool(_hidden_slots(cls))
     )
+
+
+def _hidden_slots(cls: type) -> list[str]:
+    """Slots behind a derived class's attributes of that name: pickle would make attributes of the instance of them."""
+    if any("__getstate__" in vars(base) for base in cls.__mro__[:-1]):
+        return []
+    names: list[str] = copyreg._slotnames(cls)  # type: ignore[attr-defined]
+    found = [next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None) for name in names]
+    return [name for name, slot in zip(names, found, strict=True) if not isinstance(slot, types.MemberDescriptorType)]
 
 
 def _refuse_layer(layer: Any, kinds: tuple[type, ...]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from blockcache.codec import defaults
+from blockcache.codec.defaults import Default
 from blockcache.codec.regions import Buffer, Collector
 from blockcache.codec.registry import refuse_texts
 from blockcache.codec.upstream import preamble
@@ -33,18 +35,28 @@ def write(
     # cloudpickle takes longer to import than most hits take, and only a save needs it.
     from blockcache.codec.pickler import NanPickler, OutputPickler
 
-    stream: list[Any] = []
-    collector = new_collector()
-    pickler = OutputPickler(stream.append, collector, label, module_globals, is_library)
-    pickler.dump(outputs)
+    shared: Sequence[Default] = ()
+
+    def dump(kind: type[OutputPickler]) -> tuple[list[Any], Collector, OutputPickler]:
+        stream: list[Any] = []
+        collector = new_collector()
+        collector.upstream = [*collector.upstream, *(default.container for default in shared)]
+        pickler = kind(stream.append, collector, label, module_globals, is_library)
+        pickler.dump(outputs)
+        return stream, collector, pickler
+
+    def way(number: int) -> object:
+        first = len(collector.upstream) - len(shared)
+        return address(number) if number < first else shared[number - first].way
+
+    stream, collector, pickler = dump(OutputPickler)
+    if shared := pickler.shared():
+        stream, collector, pickler = dump(OutputPickler)
     if any(_NAN in piece for piece in stream if type(piece) is bytes) and sum(map(len, stream)) < _MOST_SEARCHED_BYTES:
         # Pickle copies every float; a library's own nan is compared with ``is``. Looking at each object is slow.
-        stream.clear()
-        collector = new_collector()
-        pickler = NanPickler(stream.append, collector, label, module_globals, is_library)
-        pickler.dump(outputs)
+        stream, collector, pickler = dump(NanPickler)
     if collector.upstream:
-        stream.insert(0, preamble(stream, len(collector.upstream), address))
+        stream.insert(0, preamble(stream, len(collector.upstream), way))
     pieces: list[Buffer] = [piece if isinstance(piece, bytes) else memoryview(piece).cast("B") for piece in stream]
     refuse_texts(pieces)
     # A pickler knows every object that it met: as much memory again, and work for each collection of garbage.
@@ -121,7 +133,8 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, way: bytes | tuple[str, str]) -> Any:
         if isinstance(way, tuple):
             return getattr(importlib.import_module(way[0]), way[1])
-        return self._find(pickle.loads(way))
+        address = pickle.loads(way)
+        return defaults.find(*address[1:]) if address[0] == "default" else self._find(address)
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "blockcache.codec.rebuild" and name in self._live:

@@ -258,6 +258,11 @@ def set_class(cls: Any, state: tuple[dict[str, Any], list[type] | None]) -> None
         abc.ABCMeta.register(cls, other)
 
 
+def attribute_of(cls: type, name: str) -> object:
+    """What a class itself has under a name."""
+    return vars(cls)[name]
+
+
 def make_method(kind: Any) -> Any:
     """A ``classmethod`` or ``staticmethod`` of nothing yet."""
     return kind.__new__(kind)

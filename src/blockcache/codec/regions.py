@@ -2,13 +2,15 @@
 
 Buffers whose memory overlaps (an array and a view of it) become slices of one
 *region*, so that writing through one is seen through the other again after a
-restore. Equal but separate buffers stay separate.
+restore. Equal but separate buffers stay separate. A view with wide gaps between its
+elements (a column of an array) is saved with what lies in them where all that is saved
+there makes up a good part of it, or where several share little memory; else without.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from blockcache import untouched
@@ -21,6 +23,11 @@ IN_BAND_BYTES = 4096
 
 #: A region is saved as a part of a known blob that is up to this many times its size.
 _MOST_AROUND = 4
+
+#: Memory is saved with the gaps in it up to this many times what it would be without them,
+MOST_GAPS = 4
+#: and where several buffers share it, up to this size.
+_MOST_SHARED_BYTES = 1 << 20
 
 
 class Slice(NamedTuple):
@@ -35,6 +42,7 @@ class Slice(NamedTuple):
 class _Raw(NamedTuple):
     memory: memoryview
     address: int | None
+    elements: memoryview | None = None  # of a view with wide gaps: what is saved instead where the gaps are not
 
 
 class Collector:
@@ -71,15 +79,18 @@ class Collector:
         self.prepared = {} if prepared is None else prepared
         self.private: dict[int, object] = {}
         self._raws: list[_Raw] = []
-        self._chosen: dict[int, tuple[pickle.PickleBuffer, int | None]] = {}
+        self._chosen: dict[int, tuple[pickle.PickleBuffer, int | None, memoryview | None]] = {}
 
-    def out_of_band(self, exporter: object, address: int | None) -> pickle.PickleBuffer:
+    def out_of_band(
+        self, exporter: object, address: int | None, elements: memoryview | None = None
+    ) -> pickle.PickleBuffer:
         """A buffer that stays outside the stream whatever its size.
 
-        ``address`` lets it share a region with buffers that overlap it; with None it is alone.
+        ``address`` lets it share a region with buffers that overlap it; with None it is alone. ``elements`` are what
+        counts of it, much smaller: they are saved instead unless a good part of the buffer is saved anyway.
         """
         buffer = pickle.PickleBuffer(exporter)  # type: ignore[arg-type]
-        self._chosen[id(buffer)] = buffer, address
+        self._chosen[id(buffer)] = buffer, address, elements
         return buffer
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
@@ -88,36 +99,61 @@ class Collector:
         chosen = self._chosen.get(id(buffer))
         if chosen is None and memory.nbytes < IN_BAND_BYTES:
             return True
-        self._raws.append(_Raw(memory, chosen[1] if chosen else None))
+        self._raws.append(_Raw(memory, chosen[1], chosen[2]) if chosen else _Raw(memory, None))
         return False
 
     def regions(self) -> tuple[list[memoryview], list[Slice]]:
         """The regions that hold all taken buffers, and each buffer's place in them."""
         raws = self._raws
+        for i in _too_wide(raws):
+            elements = raws[i].elements
+            assert elements is not None
+            raws[i] = _Raw(elements, None)
         regions: list[memoryview] = []
         slices: dict[int, Slice] = {}
-        located = []
-        for i, (memory, address) in enumerate(raws):
-            if address is None or not memory.nbytes:
-                slices[i] = Slice(len(regions), 0, memory.nbytes, memory.readonly)
-                regions.append(memory)
-            else:
-                located.append((address, -memory.nbytes, i))
-        located.sort()
-        group: list[int] = []
-        end = 0
-        for address, negative_size, i in located:
-            if group and address >= end:
-                _close(raws, group, end, regions, slices)
-                group = []
-            end = max(end, address - negative_size) if group else address - negative_size
-            group.append(i)
-        if group:
+        for i, raw in enumerate(raws):
+            if raw.address is None or not raw.memory.nbytes:
+                slices[i] = Slice(len(regions), 0, raw.memory.nbytes, raw.memory.readonly)
+                regions.append(raw.memory)
+        for group, end in _overlapping(raws):
             _close(raws, group, end, regions, slices)
         moved = {i: found for i, region in enumerate(regions) if (found := _blob_around(region)) is not None}
         regions = [moved[i][0] if i in moved else region for i, region in enumerate(regions)]
         places = (slices[i] for i in range(len(raws)))
         return regions, [p._replace(start=p.start + moved[p.region][1]) if p.region in moved else p for p in places]
+
+
+def _overlapping(raws: list[_Raw]) -> Iterator[tuple[list[int], int]]:
+    """Groups of buffers whose memory overlaps, by address with the longest first, and where each ends."""
+    located = sorted(
+        (raw.address, -raw.memory.nbytes, i)
+        for i, raw in enumerate(raws)
+        if raw.address is not None and raw.memory.nbytes
+    )
+    group: list[int] = []
+    end = 0
+    for address, negative_size, i in located:
+        if group and address >= end:
+            yield group, end
+            group = []
+        end = max(end, address - negative_size) if group else address - negative_size
+        group.append(i)
+    if group:
+        yield group, end
+
+
+def _too_wide(raws: list[_Raw]) -> list[int]:
+    """Buffers of which only the elements are worth saving: those alone, or in a group that is mostly gaps."""
+    found = [i for i, raw in enumerate(raws) if raw.elements is not None and raw.address is None]
+    if any(raw.elements is not None for raw in raws):
+        for group, end in _overlapping(raws):
+            start = raws[group[0]].address
+            assert start is not None
+            apart = sum((raws[i].elements or raws[i].memory).nbytes for i in group)
+            most = max(MOST_GAPS * apart, _MOST_SHARED_BYTES if len(group) > 1 else 0)
+            if end - start > most:
+                found += [i for i in group if raws[i].elements is not None]
+    return found
 
 
 def _blob_around(region: memoryview) -> tuple[memoryview, int] | None:
@@ -135,7 +171,7 @@ def _close(raws: list[_Raw], group: list[int], end: int, regions: list[memoryvie
     low = first.address
     assert low is not None
     for i in group:
-        memory, address = raws[i]
+        memory, address, _ = raws[i]
         assert address is not None
         slices[i] = Slice(len(regions), address - low, memory.nbytes, memory.readonly)
     if low + first.memory.nbytes == end:

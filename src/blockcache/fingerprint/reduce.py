@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from blockcache.fingerprint import modules
 from blockcache.fingerprint.registry import As, Refused, Rule, rule_for
 from blockcache.fingerprint.standard import standard_rule
 
@@ -16,7 +17,7 @@ Label = Callable[[object], str | None]
 #: As returned by ``__reduce_ex__``: a global name, or a tuple of up to six parts.
 Reduction = str | tuple[Any, ...]
 
-_MOST_KEPT = 10_000  # a list of a million numpy numbers must not be held as many times over
+MOST_MET = _MOST_KEPT = 10_000  # a list of a million numpy numbers must not be held as many times over
 _NOBODY = object()
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
@@ -43,11 +44,17 @@ class Reducer:
         reference by module and qualified name is enough for.
     ignored
         Types whose instances count by their type only.
+
+    Attributes
+    ----------
+    met
+        Where a list: the objects that were reduced, up to :data:`MOST_MET`, and what stands for each.
     """
 
     def __init__(self, label: Label | None, ignored: tuple[type, ...] = ()) -> None:
         self._label = label
-        self._ignored = ignored
+        self.ignored = ignored
+        self.met: list[tuple[object, Reduction]] | None = None
         self._rules: dict[type, Callable[[Any], Reduction]] = {}
         # Keyed by identity, which holds while the object is kept beside it.
         self._names: dict[int, tuple[object, tuple[str, ...]]] = {}
@@ -67,10 +74,13 @@ class Reducer:
         rule = self._rules.get(kind)
         if rule is None:
             rule = self._rules[kind] = self._choose(kind)
-        return rule(value)
+        reduced = rule(value)
+        if self.met is not None and len(self.met) < MOST_MET:
+            self.met.append((value, reduced))
+        return reduced
 
     def _choose(self, kind: type) -> Callable[[Any], Reduction]:
-        if issubclass(kind, self._ignored):
+        if issubclass(kind, self.ignored):
             return lambda value: (stands_for, ("ignored", kind.__qualname__))
         if issubclass(kind, type) or kind in _DEFINITIONS or kind.__name__ == "cython_function_or_method":
             return self._reference
@@ -88,7 +98,17 @@ class Reducer:
         rule = standard_rule(kind)
         if rule is not None:
             return lambda value: (stands_for, (self.name_of(kind), rule(value)))
+        module = sys.modules.get(kind.__module__) if hasattr(kind, "__setstate__") else None
+        if module is not None and modules.is_library(module):
+            return self._said_reduction
         return self._own_reduction
+
+    def _said_reduction(self, value: object) -> Reduction:
+        """Of a library's class that puts its state back itself: in which order the attributes are then is chance."""
+        reduced = self._own_reduction(value)
+        if len(reduced) > 2 and type(reduced[2]) is dict and set(map(type, reduced[2])) == {str}:
+            return (*reduced[:2], dict(sorted(reduced[2].items())), *reduced[3:])
+        return reduced
 
     def _by_library(self, kind: type, rule: Rule) -> Callable[[Any], Reduction]:
         def reduce(value: object) -> Reduction:

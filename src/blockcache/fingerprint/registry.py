@@ -2,7 +2,8 @@
 
 A library's file in ``blockcache.types`` offers ``FINGERPRINT``, a mapping from the qualified
 name of a type to a rule, and ``DESCRIBE``, a mapping to functions that tell a value's type and
-size in a few words. Subclasses are found through their bases.
+size in a few words. Subclasses are found through their bases. ``CHANGING`` holds the names of types whose objects a
+program changes: which of them in a value are one and the same counts too.
 
 Distributions offer such files for other libraries by an entry point, see :mod:`blockcache.plugins`.
 
@@ -14,7 +15,7 @@ equal exactly when the value is equal, and itself possible to fingerprint.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -83,13 +84,21 @@ def description_for(kind: type) -> Describe | None:
     return found
 
 
+def changing(kind: type) -> bool:
+    """Whether the library of ``kind``, or of one of its bases, says that a program changes such objects."""
+    return any(base.__qualname__ in _table_of(base, "CHANGING") for base in kind.__mro__)
+
+
 def rule_in(kind: type, table: str) -> Any:
     """What the library of exactly this class says of it in a table of its room; None where it says nothing."""
+    return _table_of(kind, table).get(kind.__qualname__)
+
+
+def _table_of(kind: type, table: str) -> Any:
     library = str(kind.__module__).partition(".")[0]
     name = LIBRARIES.get(library)
     room = _imported(name) if name is not None else plugins.room(plugins.FINGERPRINTS, library)
-    rules: Mapping[str, Any] = getattr(room, table, {})
-    return rules.get(kind.__qualname__)
+    return getattr(room, table, {})
 
 
 #: Not what `sys.modules` says: another thread may still be importing that.

@@ -1,7 +1,7 @@
 """Fingerprint of a value: equal values have equal fingerprints, in any process.
 
-Content counts, and so do types, the order of dicts, dtypes and names; aliasing, interning and
-the order of sets do not. The value streams through the C pickler in its mode without a memo,
+Content counts, and so do types, the order of dicts, dtypes, names, and which of the objects that can change are
+one object; interning and the order of sets do not. The value streams through the C pickler in its mode without a memo,
 with canonical reductions, into XXH3-128. Values that this mode cannot hold (cyclic, very deep,
 or very large because parts are shared many times) go through :mod:`blockcache.fingerprint.graph`.
 """
@@ -19,7 +19,8 @@ from blockcache.fingerprint.buffers import digest
 from blockcache.fingerprint.describe import describe
 from blockcache.fingerprint.graph import HAS_FAST_MODE, digest_graph
 from blockcache.fingerprint.plain import PLAIN
-from blockcache.fingerprint.reduce import Label, Reducer
+from blockcache.fingerprint.reduce import MOST_MET, Label, Reducer
+from blockcache.fingerprint.sharing import pattern
 
 __all__ = ["Label", "describe", "fingerprint"]
 
@@ -135,7 +136,7 @@ class _Fingerprinting:
         if not HAS_FAST_MODE or sys.getrecursionlimit() > _DEEPEST_SAFE_RECURSION:
             return digest_graph(value, self.reducer, self.name)
         try:
-            return self.stream_digest(value)
+            return self.whole_digest(value)
         except (_TooLong, RecursionError):
             pass
         except KeyError as error:
@@ -149,10 +150,20 @@ class _Fingerprinting:
             raise self._refusal(value, error) from error
         return digest_graph(value, self.reducer, self.name)
 
+    def whole_digest(self, value: object) -> bytes:
+        """Digest of the content, and of which parts are one object."""
+        self.reducer.met = []
+        content = self.stream_digest(value)
+        met, self.reducer.met = self.reducer.met, None
+        shared = pattern(value, met, self.reducer.ignored) if len(met) < MOST_MET else b""
+        return digest(content + shared) if shared else content
+
     def stream_digest(self, value: object) -> bytes:
         stream, large = _Stream(), list[bytes]()
         _Pickler(stream, large, self).dump(value)
         if stream.may_hold_sets:
+            if self.reducer.met:
+                self.reducer.met.clear()
             stream, large = _Stream(), list[bytes]()
             _SetPickler(stream, large, self).dump(value)
         result = stream.hasher.digest()
@@ -163,10 +174,13 @@ class _Fingerprinting:
         kinds = set(map(type, elements))
         if len(kinds) == 1 and kinds <= _SORTABLE:
             return "sorted", sorted(elements)
+        # In which order elements are met is chance: who is who in them does not count.
+        met, self.reducer.met = self.reducer.met, None
         plain, digests = PLAIN.get, []
         for element in elements:
             known = plain(type(element))
             digests.append(known(element) if known is not None else self.stream_digest(element).hex())
+        self.reducer.met = met
         return "digests", sorted(digests)
 
     def _refusal(self, value: object, error: Exception) -> FingerprintError:

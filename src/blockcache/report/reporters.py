@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -31,6 +32,10 @@ def print_text(text: str) -> None:
     if encoding.lower().replace("-", "") != "utf8":
         text = text.replace("·", "-").replace("µs", "us").encode(encoding, "replace").decode(encoding)
     try:
+        file = getattr(getattr(stream, "buffer", None), "raw", None)
+        if isinstance(file, io.FileIO):
+            # A closed descriptor would leave the line in the buffer, and the end of the program fails to flush that.
+            os.fstat(file.fileno())
         stream.write(text + "\n")  # one write: lines of threads and processes stay whole
         stream.flush()
     except (OSError, ValueError):  # a closed pipe or stream; there is nowhere left to say so

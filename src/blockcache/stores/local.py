@@ -47,6 +47,10 @@ _PIECE_BYTES = 8 << 20
 #: A file system without hard links, or one that gives them up to a few.
 _CANNOT_LINK = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
+#: A file that was open, and that another machine has deleted or replaced; how often it is looked for again.
+_GONE = (errno.ENOENT, errno.ESTALE)
+_LOOKS = 3
+
 #: The marks of a sealed blob are modification times in this second, which no write can leave behind.
 _SEAL_S = 1_000_000_000
 #: The mark of ``seal``. Like all marks a multiple of 100 ns, which is as fine as some file systems are;
@@ -119,6 +123,15 @@ class LocalStore:
             When there is a file that cannot be read, or the name is not a relative path of plain parts.
         """
         path = self._path(name)
+        for _ in range(_LOOKS):
+            try:
+                return self._get(name, path)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise _failure("read", path, error) from error
+        return None
+
+    def _get(self, name: str, path: str) -> memoryview | None:
         fd = _open(path)
         if fd is None:
             return None
@@ -136,8 +149,6 @@ class LocalStore:
             if size >= untouched.WORTH_BYTES and name.startswith("blobs/"):
                 untouched.watch(memory, path, name.removeprefix("blobs/"), _is_sealed)
             return memoryview(memory)
-        except OSError as error:
-            raise _failure("read", path, error) from error
         finally:
             os.close(fd)
 

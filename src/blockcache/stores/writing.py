@@ -41,8 +41,19 @@ def retry(folder: str, action: Callable[[], _Result]) -> _Result:
                 time.sleep(attempt * 1e-4)  # the others get out of the way
             # A delete may remove a folder above, or this one between makedirs' two looks at it.
             with contextlib.suppress(FileNotFoundError, FileExistsError):
-                os.makedirs(folder, exist_ok=True)
+                _make_folder(folder)
     return action()
+
+
+def _make_folder(path: str) -> None:
+    """Make a folder and those above. ``os.makedirs`` believes what is remembered of a server's folders; this asks."""
+    try:
+        os.mkdir(path)
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))
+        os.mkdir(path)
+    except FileExistsError:
+        pass
 
 
 def is_locked(path: str) -> bool:

@@ -47,6 +47,13 @@ def _content(kind: Any, chunks: list[Any]) -> object:
     if pa.types.is_dictionary(kind):
         one = pa.chunked_array(chunks).unify_dictionaries().chunks
         return _content(kind.index_type, [c.indices for c in one]), content(one[0].dictionary)
+    if pa.types.is_run_end_encoded(kind):
+        return _content(kind.value_type, [_decoded(c) for c in chunks])
+    if pa.types.is_union(kind):
+        return _union(kind, chunks)
+    if pa.types.is_map(kind):
+        entry = pa.struct([kind.key_field, kind.item_field])
+        return _content(pa.list_(entry), [c.cast(pa.list_(entry)) for c in chunks])
     valid = _validity(chunks)
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         kind = pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary()
@@ -58,13 +65,32 @@ def _content(kind: Any, chunks: list[Any]) -> object:
     if pa.types.is_struct(kind):
         fields = zip(*(c.flatten() for c in chunks), strict=True)
         return valid, [_content(f.type, list(parts)) for f, parts in zip(kind, fields, strict=True)]
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if _is_list(kind):
         lengths = _digest_all(pc.fill_null(pc.list_value_length(c), 0).to_numpy() for c in chunks)
         return valid, lengths, _content(kind.value_type, [c.flatten() for c in chunks])
     if _is_fixed(kind):
         return valid, _fixed(kind, chunks)
-    # Maps, unions and run-end encoded arrays are rare and have no simple canonical buffers.
-    return [item for chunk in chunks for item in chunk.to_pylist()]
+    raise Refused(f"Arrow data of type {kind}")
+
+
+def _decoded(array: Any) -> Any:
+    places = np.arange(array.offset, array.offset + len(array))
+    return array.values.take(pa.array(np.searchsorted(array.run_ends.to_numpy(), places, "right")))
+
+
+def _union(kind: Any, chunks: list[Any]) -> object:
+    """Which field each element is of, and the elements of each field."""
+    # Arrow's own attributes begin where the parent of a slice does.
+    codes = [_own(c, c.buffers()[1], np.int8) for c in chunks]
+    sparse = kind.mode == "sparse"
+    places = [np.arange(len(c)) if sparse else _own(c, c.buffers()[2], np.int32) for c in chunks]
+    fields = []
+    for i, code in enumerate(kind.type_codes):
+        taken = [
+            chunk.field(i).take(pa.array(at[of == code])) for chunk, at, of in zip(chunks, places, codes, strict=True)
+        ]
+        fields.append(_content(kind.field(i).type, taken))
+    return _digest_all(codes), fields
 
 
 def _validity(chunks: list[Any]) -> bytes | None:
@@ -101,6 +127,16 @@ def _digest_all(parts: Iterable[Any]) -> bytes:
     for part in parts:
         whole.update(part)
     return whole.digest()
+
+
+def _own(array: Any, buffer: Any, dtype: type) -> Any:
+    return np.frombuffer(buffer, dtype)[array.offset : array.offset + len(array)]
+
+
+def _is_list(kind: Any) -> bool:
+    t = pa.types
+    views = t.is_list_view(kind) or t.is_large_list_view(kind)
+    return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind) or views)
 
 
 def _is_text(kind: Any) -> bool:

@@ -20,11 +20,20 @@ def _array(value: Any) -> object:
     plain = np.asarray(value)
     order = "F" if plain.flags.f_contiguous and not plain.flags.c_contiguous else "C"
     dtype = plain.dtype
-    content = (_short(dtype) or dtype, plain.shape, order, _data(plain))
+    content: tuple[object, ...] = (_short(dtype) or dtype, plain.shape, order, _data(plain))
+    if not plain.flags.writeable and type(value) is not np.memmap:
+        content += ("read-only",)
     if type(value) is np.ndarray or type(value) is np.memmap:
         # A memory-mapped array comes back as a plain one, and has the same content.
         return As(np.ndarray, content)
     return content, getattr(value, "__dict__", None) or None
+
+
+def read_only(array: Any) -> Any:
+    """The array for a rule to whose value it does not matter whether its arrays can be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _data(array: Any) -> object:
@@ -75,7 +84,16 @@ def _scalar(value: Any) -> object:
 
 def _short(dtype: Any) -> str | None:
     """The name of a simple dtype, byte order included: it says all and costs nothing."""
-    return dtype.str if dtype.kind not in "TV" and dtype.metadata is None else None
+    return _text(dtype) if dtype.kind not in "TV" and dtype.metadata is None else None
+
+
+#: C has two names for one size of numbers, and numpy a type for each: they are equal, and their letters differ.
+_TWINS = frozenset(c for c in "iIlLqQ" if np.dtype(np.dtype(c).str).char != c)
+
+
+def _text(dtype: Any) -> str:
+    text: str = dtype.str
+    return text if dtype.char not in _TWINS else text + dtype.char
 
 
 def _dtype(value: Any) -> object:
@@ -85,7 +103,7 @@ def _dtype(value: Any) -> object:
     if value.names is not None:
         fields = [(name, *value.fields[name]) for name in value.names]
         return As(np.dtype, (value.type, fields, value.itemsize, value.isalignedstruct, extra))
-    return As(np.dtype, (repr(value) if value.kind in "TV" else value.str, extra))
+    return As(np.dtype, (repr(value) if value.kind in "TV" else _text(value), extra))
 
 
 def _ufunc(value: Any) -> object:
@@ -112,11 +130,30 @@ FINGERPRINT = {
 
 
 def _elements(array: Any) -> Any:
-    return array.copy() if array.dtype.hasobject else array.view(np.ndarray)
+    elements = array.copy() if array.dtype.hasobject else array.view(np.ndarray)
+    elements.flags.writeable = array.flags.writeable
+    return elements
 
 
 def _fits(array: Any, contents: Any) -> bool:
-    return bool(array.shape == contents.shape and array.dtype == contents.dtype and array.flags.writeable)
+    return bool(array.shape == contents.shape and array.dtype == contents.dtype and _can_be_written(array))
+
+
+def _can_be_written(array: Any) -> bool:
+    """Whether an array can be written, or made so, as the body did."""
+    if not array.flags.writeable:
+        try:
+            array.flags.writeable = True
+        except ValueError:
+            return False
+        array.flags.writeable = False
+    return True
+
+
+def _put_elements(array: Any, contents: Any) -> None:
+    array.flags.writeable = True
+    np.copyto(array, contents)
+    array.flags.writeable = contents.flags.writeable
 
 
 def _put_masked(array: Any, contents: tuple[Any, Any]) -> None:
@@ -143,8 +180,10 @@ def _put_state(bits: Any, state: Any) -> None:
     bits.state = state
 
 
+CHANGING = frozenset({"ndarray"})
+
 IN_PLACE = {
-    "ndarray": Layer("elements", _elements, _objects, _held, np.copyto, _fits),
+    "ndarray": Layer("elements", _elements, _objects, _held, _put_elements, _fits),
     "MaskedArray": Layer("elements", lambda a: (a.data.view(np.ndarray), np.ma.getmaskarray(a)), put=_put_masked),
     "RandomState": Layer("state", lambda g: g.get_state(legacy=False), put=_put_legacy),
     "Generator": Layer("state", lambda g: g.bit_generator.state, put=_put_bits),

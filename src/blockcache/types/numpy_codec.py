@@ -7,21 +7,22 @@ stream, and forgets that a view shares memory with its base. The functions that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from blockcache.codec.regions import Collector
+from blockcache.codec.regions import MOST_GAPS, Collector
 from blockcache.codec.registry import Reducer
 from blockcache.types import numpy_texts
 
 # Other kinds (objects, variable-width text) hold pointers.
 _PLAIN_KINDS = frozenset("biufcmMSUV")
+_POINTER_KINDS = frozenset("OT")
 
-#: A strided view is saved with the gaps between its elements, so that it can share memory with
-#: others, up to this many times its own size.
-_GAPS = 4
+#: A view with wide gaps between its elements gets them back, empty, up to this many bytes.
+_MOST_SPREAD_BYTES = 64 << 20
 
 
 def reducer(cls: type) -> Reducer | None:
@@ -63,7 +64,17 @@ def _twin(dtype: np.dtype[Any]) -> str:
 
 
 def _reduce_twin(dtype: np.dtype[Any], _collector: Collector) -> Any:
-    return (np.dtype, (_twin(dtype),)) if not dtype.metadata else NotImplemented
+    return (make_twin, (_twin(dtype), dict(dtype.metadata))) if dtype.metadata else (np.dtype, (_twin(dtype),))
+
+
+def make_twin(name: str, metadata: dict[str, object]) -> np.dtype[Any]:
+    """A dtype by C's name."""
+    made: np.dtype[Any] = np.dtype(name, metadata=metadata)
+    return made
+
+
+#: Arguments of ``numpy.ndarray``; one more tells the size of memory that may not be saved in full.
+_NARROW = 5
 
 
 class _Span:
@@ -72,11 +83,20 @@ class _Span:
     def __init__(self, array: np.ndarray[Any, Any], low: int, high: int) -> None:
         self.array = array
         self.__array_interface__ = {
-            "data": (low, not array.flags.writeable),
+            "data": (low, not (array.flags.writeable or _is_locked(array))),
             "shape": (high - low,),
             "typestr": "|u1",
             "version": 3,
         }
+
+
+def _is_locked(array: np.ndarray[Any, Any]) -> bool:
+    """Whether a read-only array lies in memory that can be written: whoever has it may unlock it again."""
+    owner = array
+    while not owner.flags.writeable and not owner.flags.owndata and isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    can_be_unlocked = bool(owner.flags.writeable or owner.flags.owndata)
+    return type(array) is np.ndarray and not array.flags.writeable and can_be_unlocked
 
 
 def _bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:
@@ -97,41 +117,57 @@ def _is_plain(array: np.ndarray[Any, Any]) -> bool:
 
 
 def _memory(array: np.ndarray[Any, Any], collector: Collector) -> tuple[Any, ...]:
-    """The arguments of ``numpy.ndarray`` that make the array again."""
+    """The arguments of :func:`make_array` that make the array again."""
     low, high = _bounds(array)
-    if high - low > _GAPS * array.nbytes and not _within_output(low, high, collector):
-        array = array.copy(order="K")
-        low, high = _bounds(array)
     address = None if id(array) in collector.private else low
-    buffer = collector.out_of_band(np.asarray(_Span(array, low, high)), address)
+    span = np.asarray(_Span(array, low, high))
     if array.flags.c_contiguous:
-        return array.shape, array.dtype, buffer
-    return array.shape, array.dtype, buffer, array.__array_interface__["data"][0] - low, array.strides
-
-
-def _within_output(low: int, high: int, collector: Collector) -> bool:
-    """Whether the memory is saved anyway, as part of an output."""
-    for value in collector.values.values():
-        if isinstance(value, np.ndarray) and _is_plain(value):
-            first, last = _bounds(value)
-            if first <= low and high <= last and last - first <= _GAPS * value.nbytes:
-                return True
-    return False
+        return array.shape, array.dtype, collector.out_of_band(span, address)
+    start = array.__array_interface__["data"][0] - low
+    if high - low <= MOST_GAPS * array.nbytes:
+        return array.shape, array.dtype, collector.out_of_band(span, address), start, array.strides
+    elements = array.copy()
+    elements.flags.writeable = array.flags.writeable
+    found = memoryview(np.asarray(_Span(elements, *_bounds(elements))))
+    buffer = collector.out_of_band(span, address, found)
+    return array.shape, array.dtype, buffer, start, array.strides, high - low
 
 
 def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
+    reduced = _reduced(array, collector)
+    return _reduce_read_only(array) if reduced is NotImplemented and not array.flags.writeable else reduced
+
+
+def _reduce_read_only(array: np.ndarray[Any, Any]) -> Any:
+    """As numpy pickles it; only that nobody can write to it has to be said."""
+    return (*array.__reduce__(), None, None, set_read_only_state)
+
+
+def set_read_only_state(array: np.ndarray[Any, Any], state: Any) -> None:
+    """Fill an array that numpy pickled itself, once and for all."""
+    array.__setstate__(state)
+    array.flags.writeable = False
+
+
+def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if not _is_plain(array):
-        owner = array.base
-        if type(owner) is np.ndarray and array.dtype == owner.dtype == object and owner.flags.c_contiguous:
-            start = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // owner.itemsize
-            if owner.nbytes <= _GAPS * array.nbytes or any(value is owner for value in collector.values.values()):
-                read_only = () if array.flags.writeable else (False,)
-                return make_object_view, (owner, start, array.shape, array.strides, *read_only)
+        if array.dtype.kind in _POINTER_KINDS:
+            view = _object_view(array, collector)
+            if view is not None:
+                return view
         if array.dtype == object:
             reduced = numpy_texts.reduce(array, collector)
-            return reduced if reduced is not NotImplemented or array.flags.writeable else _reduce_read_only(array)
-        if not array.size and array.itemsize and array.dtype.kind in _PLAIN_KINDS and not array.flags.writeable:
-            return np.ndarray, (array.shape, array.dtype, collector.out_of_band(b"", None), 0, array.strides)
+            return reduced if reduced is not NotImplemented or array.flags.writeable else _typed_read_only(array)
+        if array.dtype.kind == "T":
+            order = _order(array)
+            texts = array.ravel(order).tolist()
+            dtype = () if array.dtype == np.dtypes.StringDType() else (array.dtype,)
+            return make_texts, (array.shape, texts, order, bool(array.flags.writeable), *dtype)
+        if not array.size and array.itemsize and array.dtype.kind in _PLAIN_KINDS and not array.dtype.hasobject:
+            if _is_new_and_empty(array):
+                return make_array, (array.shape, array.dtype)
+            nothing = bytearray() if array.flags.writeable else b""
+            return np.ndarray, (array.shape, array.dtype, collector.out_of_band(nothing, None), 0, array.strides)
         return NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
@@ -139,7 +175,32 @@ def _reduce_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
         if owner is not None:
             offset = array.__array_interface__["data"][0] - _bounds(owner)[0]
             return make_view, (owner, array.shape, array.dtype, offset, array.strides, bool(array.flags.writeable))
-    return np.ndarray, _memory(array, collector)
+    memory = _memory(array, collector)
+    if _is_locked(array):
+        return make_locked, memory
+    return (make_array if len(memory) > _NARROW else np.ndarray), memory
+
+
+def _is_new_and_empty(array: np.ndarray[Any, Any]) -> bool:
+    """Whether it is without elements as numpy makes one; from numpy's own pickle it has other strides."""
+    return array.flags.writeable and array.strides == np.empty(array.shape, array.dtype).strides
+
+
+def _object_view(array: np.ndarray[Any, Any], collector: Collector) -> Any:
+    """The reduction of a view of an array of objects that is worth keeping, or an output itself."""
+    owner = array.base
+    if type(owner) is not np.ndarray or array.dtype != owner.dtype or not owner.flags.c_contiguous:
+        return None
+    if owner.nbytes > MOST_GAPS * array.nbytes and not any(value is owner for value in collector.values.values()):
+        return None
+    start = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // owner.itemsize
+    read_only = () if array.flags.writeable else (False,)
+    if array.dtype.kind == "O":
+        return make_object_view, (owner, start, array.shape, array.strides, *read_only)
+    if array.flags.forc:
+        return make_text_view, (owner, start, 1, array.shape, _order(array), *read_only)
+    step = array.strides[0] // array.itemsize if array.ndim == 1 else 0
+    return (make_text_view, (owner, start, step, array.shape, "C", *read_only)) if step else None
 
 
 def _owner(low: int, high: int, collector: Collector) -> np.ndarray[Any, Any] | None:
@@ -170,6 +231,16 @@ def make_object_view(
     return view
 
 
+def make_text_view(
+    owner: np.ndarray[Any, Any], start: int, step: int, shape: tuple[int, ...], order: Any, writeable: bool = True
+) -> np.ndarray[Any, Any]:
+    """A view of every ``step``th text of an array of texts of any length."""
+    view: np.ndarray[Any, Any] = owner.reshape(-1)[start::step][: math.prod(shape)].reshape(shape, order=order)
+    if not writeable:
+        view.flags.writeable = False
+    return view
+
+
 def make_view(
     owner: np.ndarray[Any, Any],
     shape: tuple[int, ...],
@@ -188,7 +259,7 @@ def make_view(
 
 def _reduce_subclass(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if not _is_plain(array):
-        return NotImplemented
+        return NotImplemented if array.flags.writeable else _reduce_read_only(array)
     attributes = dict(getattr(array, "__dict__", {}))
     if isinstance(array, np.memmap):
         # The mapping of the file is the process's own; the bytes are saved, the file's name stays.
@@ -199,7 +270,7 @@ def _reduce_subclass(array: np.ndarray[Any, Any], collector: Collector) -> Any:
 
 def make_subclass(cls: type[np.ndarray[Any, Any]], *arguments: Any) -> np.ndarray[Any, Any]:
     """An array of a class derived from ``numpy.ndarray``."""
-    return np.ndarray.__new__(cls, *arguments)
+    return _over(cls, *arguments)
 
 
 def set_attributes(array: Any, attributes: dict[str, object]) -> None:
@@ -231,7 +302,36 @@ _SUBCLASSES: dict[str, type[np.ndarray[Any, Any]]] = {
 
 def make_array(shape: tuple[int, ...], dtype: Any, *memory: Any) -> np.ndarray[Any, Any]:
     """An array over a buffer; without one, an array without elements."""
-    return np.ndarray(shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
+    return _over(np.ndarray, shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
+
+
+def make_locked(*arguments: Any) -> np.ndarray[Any, Any]:
+    """A read-only array over memory that can be written."""
+    array = make_array(*arguments)
+    array.flags.writeable = False
+    return array
+
+
+def _over(
+    cls: type[np.ndarray[Any, Any]],
+    shape: tuple[int, ...],
+    dtype: Any,
+    buffer: Any,
+    start: int = 0,
+    strides: tuple[int, ...] | None = None,
+    size: int = 0,
+) -> np.ndarray[Any, Any]:
+    """An array over a buffer; where that holds the elements alone of ``size`` bytes, over as many of its own."""
+    found = memoryview(buffer)
+    if size and size != found.nbytes:
+        elements: np.ndarray[Any, Any] = np.ndarray(shape, dtype, buffer)
+        if size > _MOST_SPREAD_BYTES:
+            start, strides = 0, None
+        else:
+            buffer = np.zeros(size, np.uint8)
+            np.ndarray(shape, dtype, buffer, start, strides)[...] = elements
+            buffer.flags.writeable = not found.readonly
+    return np.ndarray.__new__(cls, shape, dtype, buffer, start, strides)
 
 
 def _without_pointers(dtype: Any) -> np.dtype[Any]:
@@ -244,18 +344,18 @@ def _without_pointers(dtype: Any) -> np.dtype[Any]:
 def _typed_array(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     if array.dtype == object:
         return _typed_objects(array, collector)
-    if not array.size and not array.dtype.hasobject and array.flags.writeable:
+    if not array.size and not array.dtype.hasobject and _is_new_and_empty(array):
         return make_array, (array.shape, array.dtype)
-    if array.dtype.char == "T" and array.dtype == np.dtypes.StringDType():
-        return make_texts, (array.shape, array.ravel().tolist())
-    reduced = _reduce_array(array, collector)
+    if array.dtype.kind == "T" and array.dtype != np.dtypes.StringDType():
+        return NotImplemented
+    reduced = _reduced(array, collector)
     return (make_array, *reduced[1:]) if reduced is not NotImplemented and reduced[0] is np.ndarray else reduced
 
 
 def _typed_subclass(array: np.ndarray[Any, Any], collector: Collector) -> Any:
-    reduced = _reduce_subclass(array, collector)
-    if reduced is NotImplemented:
+    if not _is_plain(array):
         return NotImplemented
+    reduced = _reduce_subclass(array, collector)
     (cls, *memory), *rest = reduced[1:]
     arguments = (cls.__name__, *memory)
     return (make_subclass_named, arguments, *rest) if rest[0] else (make_subclass_named, arguments)
@@ -316,16 +416,20 @@ def make_scalar(dtype: Any, data: bytes) -> Any:
 
 
 def _typed_objects(array: np.ndarray[Any, Any], collector: Collector) -> Any:
-    reduced = _reduce_array(array, collector)
+    reduced = _reduced(array, collector)
     if reduced is not NotImplemented:
         return reduced
-    order: Any = "C" if array.flags.c_contiguous or not array.flags.f_contiguous else "F"
+    order = _order(array)
     return make_objects, (array.shape, order), array.ravel(order).tolist(), None, None, set_objects
 
 
-def _reduce_read_only(array: np.ndarray[Any, Any]) -> Any:
-    order: Any = "C" if array.flags.c_contiguous or not array.flags.f_contiguous else "F"
+def _typed_read_only(array: np.ndarray[Any, Any]) -> Any:
+    order = _order(array)
     return make_objects, (array.shape, order), array.ravel(order).tolist(), None, None, set_read_only_objects
+
+
+def _order(array: np.ndarray[Any, Any]) -> Literal["C", "F"]:
+    return "C" if array.flags.c_contiguous or not array.flags.f_contiguous else "F"
 
 
 def make_objects(shape: tuple[int, ...], order: Any) -> np.ndarray[Any, Any]:
@@ -346,17 +450,23 @@ def set_read_only_objects(array: np.ndarray[Any, Any], objects: list[object]) ->
     array.flags.writeable = False
 
 
-def make_texts(shape: tuple[int, ...], texts: list[str]) -> np.ndarray[Any, Any]:
+def make_texts(
+    shape: tuple[int, ...], texts: list[Any], order: Any = "C", writeable: bool = True, dtype: Any = None
+) -> np.ndarray[Any, Any]:
     """An array of texts of any length."""
-    made: np.ndarray[Any, Any] = np.array(texts, np.dtypes.StringDType()).reshape(shape)
+    flat = np.array(texts, np.dtypes.StringDType() if dtype is None else dtype)
+    made: np.ndarray[Any, Any] = flat.reshape(shape, order=order)
+    made.flags.writeable = writeable
     return made
 
 
 #: What trees may call, by the name after ``numpy.``.
 MAKERS: dict[str, Callable[..., Any]] = {
     "array": make_array,
+    "locked": make_locked,
     "view": make_view,
     "object view": make_object_view,
+    "text view": make_text_view,
     "masked": make_masked,
     "subclass": make_subclass_named,
     "attributes": set_attributes,

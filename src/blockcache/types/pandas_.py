@@ -1,4 +1,8 @@
-"""pandas: what stands for frames, series, indexes and their arrays. The layout in blocks does not show."""
+"""pandas: what stands for frames, series, indexes and their arrays.
+
+The layout in blocks does not show, nor which arrays below can be written: that is for pandas to know, which hands out
+views that cannot.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from blockcache.inplace import FIXED, Layer
+from blockcache.types.numpy_ import read_only
 
 
 def _frame(value: Any) -> object:
@@ -24,7 +29,7 @@ def _extras(value: Any) -> tuple[object, ...]:
 
 def _column(array: Any) -> object:
     # The wrapper of a plain numpy array says nothing more than the array.
-    return array.to_numpy() if type(array).__name__ == "NumpyExtensionArray" else array
+    return read_only(array.to_numpy()) if type(array).__name__ == "NumpyExtensionArray" else array
 
 
 def _index(value: Any) -> object:
@@ -36,20 +41,20 @@ def _range_index(value: Any) -> object:
 
 
 def _multi_index(value: Any) -> object:
-    return list(value.names), list(value.levels), list(value.codes)
+    return list(value.names), list(value.levels), list(map(read_only, value.codes))
 
 
 def _categorical(value: Any) -> object:
-    return value.codes, value.categories, value.ordered
+    return read_only(value.codes), value.categories, value.ordered
 
 
 def _dates(value: Any) -> object:
     # The time zone of a datetime dtype is part of its name.
-    return str(value.dtype), value._ndarray, getattr(value, "freqstr", None)
+    return str(value.dtype), read_only(value._ndarray), getattr(value, "freqstr", None)
 
 
 def _strings(value: Any) -> object:
-    return repr(value.dtype), value._ndarray
+    return repr(value.dtype), read_only(value._ndarray)
 
 
 def _masked(value: Any) -> object:
@@ -58,7 +63,7 @@ def _masked(value: Any) -> object:
         # What lies under a mask is left over from earlier computations.
         data = data.copy()
         data[value._mask] = 0
-    return data, value._mask
+    return read_only(data), read_only(value._mask)
 
 
 def _arrow_backed(value: Any) -> object:
@@ -70,11 +75,12 @@ def _intervals(value: Any) -> object:
 
 
 def _sparse(value: Any) -> object:
-    return value.dtype, value.shape, value.sp_values, value.sp_index.indices, value.sp_index.__class__.__name__
+    values, places = value.sp_values, value.sp_index
+    return value.dtype, value.shape, read_only(values), read_only(places.indices), type(places).__name__
 
 
 def _numpy_backed(value: Any) -> object:
-    return value.to_numpy()
+    return read_only(value.to_numpy())
 
 
 def _categorical_dtype(value: Any) -> object:
@@ -156,6 +162,8 @@ def _put_names(index: Any, names: list[object]) -> None:
 
 #: Another object over the same memory is what is saved of a frame: it is not the frame that the entry refers to.
 _WHOLE = Layer("whole", _whole, _axes, put=_put_whole)
+
+CHANGING = frozenset({"DataFrame", "Series"})
 
 IN_PLACE = {
     "DataFrame": _WHOLE,

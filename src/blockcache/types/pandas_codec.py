@@ -1,8 +1,8 @@
 """Saving pandas objects: plain pickle, but no memory shared between frames.
 
 pandas copies a block on the first write when it knows that another frame uses
-it. That record is lost in a pickle, so blocks that share memory come back
-as blocks of their own.
+it. That record is lost in a pickle, so blocks that share memory with another's come back
+as blocks of their own; what they share with arrays, of which pandas keeps no record, they share again.
 
 The dtype of text holds numpy's nan, and every frame has text in its column names:
 it is saved by its name, or each object of a frame would be asked whether it is that nan.
@@ -30,7 +30,7 @@ _MANAGERS: tuple[type, ...] = (managers.BaseBlockManager,)
 
 
 def reducer(cls: type) -> Reducer | None:
-    """Marks the arrays of a block manager; the pickling itself is left to pandas."""
+    """Marks arrays that frames have in common; the pickling itself is left to pandas."""
     if cls is pd.StringDtype:
         return _reduce_text
     return _mark_private if issubclass(cls, _MANAGERS) else None
@@ -50,8 +50,9 @@ def _reduce_text(dtype: Any, _collector: Collector) -> Any:
 
 def _mark_private(manager: Any, collector: Collector) -> Any:
     for block in manager.blocks:
-        for array in _arrays(block.values):
-            collector.private[id(array)] = array
+        if block.refs.has_reference():
+            for array in _arrays(block.values):
+                collector.private[id(array)] = array
     return NotImplemented
 
 

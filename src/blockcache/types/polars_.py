@@ -18,7 +18,10 @@ def _series(value: Any) -> object:
     if value.dtype == pl.Object:
         return value.name, "object", value.to_list()
     # The oldest level: text and binary come as plain buffers instead of views.
-    return value.name, repr(value.dtype), value.to_arrow(compat_level=pl.CompatLevel.oldest())
+    content = value.name, repr(value.dtype), value.to_arrow(compat_level=pl.CompatLevel.oldest())
+    # What it is told of its order it believes: of a column that is not sorted it then gives another maximum.
+    flags = value.flags if len(value) > 1 else {}
+    return (*content, *(flag for flag in ("SORTED_ASC", "SORTED_DESC") if flags.get(flag)))
 
 
 def _lazy(value: Any) -> object:
@@ -43,6 +46,8 @@ def _put_frame(frame: Any, contents: Any) -> None:
 def _put_series(series: Any, contents: Any) -> None:
     series._s = contents._s
 
+
+CHANGING = frozenset({"DataFrame", "Series"})
 
 #: Polars shares columns and copies them on a write, so a clone costs nothing.
 IN_PLACE = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
@@ -99,7 +100,10 @@ def _typed_frame(frame: Any, collector: Collector) -> Any:
         return NotImplemented
     data = frame.write_ipc(None, compat_level=pl.CompatLevel.newest()).getvalue()
     same = pl.read_ipc(data, n_rows=0).schema == frame.schema
-    return (read_frame, (collector.out_of_band(data, None), _sorted(frame))) if same else NotImplemented
+    if not same:
+        return NotImplemented
+    chunked = [[i, column.chunk_lengths()] for i, column in enumerate(frame.get_columns()) if column.n_chunks() > 1]
+    return read_frame, (collector.out_of_band(data, None), _sorted(frame), *([chunked] if chunked else ()))
 
 
 def _typed_series(series: Any, collector: Collector) -> Any:
@@ -115,14 +119,20 @@ def _holds_objects(dtype: Any) -> bool:
     return bool(dtype.base_type() is pl.Object) or any(_holds_objects(part) for part in inner if part is not None)
 
 
-def read_frame(data: Any, order: Sequence[Sequence[Any]] = ()) -> Any:
-    """A frame from polars' own Arrow file, which it copies."""
-    return _set_sorted(pl.read_ipc(bytes(data)), order)
+def read_frame(data: Any, order: Sequence[Sequence[Any]] = (), chunked: Sequence[Sequence[Any]] = ()) -> Any:
+    """A frame from polars' own Arrow file, which it copies; the file has one chunk."""
+    frame = pl.read_ipc(bytes(data))
+    for i, lengths in chunked:
+        column, starts = frame.to_series(i), accumulate(lengths, initial=0)
+        frame.replace_column(
+            i, pl.concat([column.slice(*part) for part in zip(starts, lengths, strict=False)], rechunk=False)
+        )
+    return _set_sorted(frame, order)
 
 
-def read_series(data: Any, order: Sequence[Sequence[Any]] = ()) -> Any:
+def read_series(data: Any, *more: Sequence[Sequence[Any]]) -> Any:
     """The only column of such a file."""
-    return read_frame(data, order).to_series(0)
+    return read_frame(data, *more).to_series(0)
 
 
 #: What trees may call, by the name after ``polars.``.
