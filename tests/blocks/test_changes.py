@@ -144,6 +144,18 @@ X, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
 with cached_block("w"):
     clf.fit(X, y)
 print(clf.predict(X[:10]), clf.feature_importances_)
+=== neighbours, whose trees count the queries
+# needs: sklearn
+import numpy as np
+from sklearn.neighbors import BallTree, KNeighborsClassifier
+X, y = np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 2
+clf, tree = KNeighborsClassifier().fit(X, y), BallTree(X)
+with cached_block("w"):
+    found = clf.predict(X[:10] + 1), tree.query(X[:5], k=3)
+with cached_block("after"):
+    more = clf.predict_proba(X[:3])
+print(found, more, clf.predict(X[:9]))
+del clf, tree  # their counts are not as after a run, as the docs say
 === objects with attributes, slots, both, and frozen ones
 from dataclasses import dataclass, field
 @dataclass

@@ -41,6 +41,7 @@ LIBRARIES = {
     "polars": "blockcache.types.polars_",
     "pyarrow": "blockcache.types.arrow",
     "scipy": "blockcache.types.scipy_",
+    "sklearn": "blockcache.types.sklearn_",
     "sympy": "blockcache.types.sympy_",
     "torch": "blockcache.types.torch_",
     "uncertainties": "blockcache.types.uncertainties_",
