@@ -78,7 +78,7 @@ faithful: $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[mutation]"
 	$(BIN)/python tests/mutation/faithful.py --scripts 130 --jobs 2 $(ARGS)
 
-# A thousand kills at random instants, and each system call of a block failing with each error that it can have; minutes.
+# A thousand kills at random instants, and each system call of a block failing with each error that it can have; up to half an hour.
 crash: $(DEV)
 	CRASH_POINTS=1000 $(BIN)/python -m pytest -n auto tests/stores/test_faults.py $(ARGS)
 

@@ -452,6 +452,24 @@ with cached_block("w"):
     row, back, t = grid[1], grid[::-1], grid.T
 row[0] = "x"; back[0, 2] = "y"
 print(grid, t)
+=== an upstream array unlocked and locked, and a result that is locked
+# needs: numpy
+import numpy as np
+a, b = np.zeros(3), np.zeros(3)
+a.flags.writeable = False
+with cached_block("w"):
+    a.flags.writeable = True
+    a[0] = 5
+    b[1] = 6
+    b.flags.writeable = False
+with cached_block("w"):
+    c = np.arange(4)
+    d = c[1:]
+    c.flags.writeable = d.flags.writeable = False
+print(a.flags.writeable, b.flags.writeable, c.flags.writeable, d.flags.writeable)
+c.flags.writeable = d.flags.writeable = True
+d[0] = 9
+print(a, b, c, d)
 === drawn on figures from before
 # needs: matplotlib
 import matplotlib.pyplot as plt, numpy as np

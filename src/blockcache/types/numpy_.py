@@ -136,10 +136,22 @@ def _elements(array: Any) -> Any:
 
 
 def _fits(array: Any, contents: Any) -> bool:
-    return bool(array.shape == contents.shape and array.dtype == contents.dtype and array.flags.writeable)
+    return bool(array.shape == contents.shape and array.dtype == contents.dtype and _can_be_written(array))
+
+
+def _can_be_written(array: Any) -> bool:
+    """Whether an array can be written, or made so, as the body did."""
+    if not array.flags.writeable:
+        try:
+            array.flags.writeable = True
+        except ValueError:
+            return False
+        array.flags.writeable = False
+    return True
 
 
 def _put_elements(array: Any, contents: Any) -> None:
+    array.flags.writeable = True
     np.copyto(array, contents)
     array.flags.writeable = contents.flags.writeable
 

@@ -83,11 +83,20 @@ class _Span:
     def __init__(self, array: np.ndarray[Any, Any], low: int, high: int) -> None:
         self.array = array
         self.__array_interface__ = {
-            "data": (low, not array.flags.writeable),
+            "data": (low, not (array.flags.writeable or _is_locked(array))),
             "shape": (high - low,),
             "typestr": "|u1",
             "version": 3,
         }
+
+
+def _is_locked(array: np.ndarray[Any, Any]) -> bool:
+    """Whether a read-only array lies in memory that can be written: whoever has it may unlock it again."""
+    owner = array
+    while not owner.flags.writeable and not owner.flags.owndata and isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    can_be_unlocked = bool(owner.flags.writeable or owner.flags.owndata)
+    return type(array) is np.ndarray and not array.flags.writeable and can_be_unlocked
 
 
 def _bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:
@@ -167,6 +176,8 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
             offset = array.__array_interface__["data"][0] - _bounds(owner)[0]
             return make_view, (owner, array.shape, array.dtype, offset, array.strides, bool(array.flags.writeable))
     memory = _memory(array, collector)
+    if _is_locked(array):
+        return make_locked, memory
     return (make_array if len(memory) > _NARROW else np.ndarray), memory
 
 
@@ -292,6 +303,13 @@ _SUBCLASSES: dict[str, type[np.ndarray[Any, Any]]] = {
 def make_array(shape: tuple[int, ...], dtype: Any, *memory: Any) -> np.ndarray[Any, Any]:
     """An array over a buffer; without one, an array without elements."""
     return _over(np.ndarray, shape, _without_pointers(dtype), *memory) if memory else np.empty(shape, dtype)
+
+
+def make_locked(*arguments: Any) -> np.ndarray[Any, Any]:
+    """A read-only array over memory that can be written."""
+    array = make_array(*arguments)
+    array.flags.writeable = False
+    return array
 
 
 def _over(
@@ -445,6 +463,7 @@ def make_texts(
 #: What trees may call, by the name after ``numpy.``.
 MAKERS: dict[str, Callable[..., Any]] = {
     "array": make_array,
+    "locked": make_locked,
     "view": make_view,
     "object view": make_object_view,
     "text view": make_text_view,
