@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from blockcache import (
     ambient,
@@ -188,7 +189,9 @@ def _changed(run: Passage, after: Mapping[str, object]) -> list[changes.Change]:
     """
     assert run.built is not None and run.upstream is not None and run.walk is not None
     found = [*run.walk.changes(run.bound_by_body), *changes.set_on_imports(run.block, after)]
-    names, others = key.changed_by_body(run.block, run.upstream, run.demands, run.built, run.loaded)
+    ran = functools.partial(earlier.as_before, run.upstream.ran(), run.before, after)
+    upstream = replace(run.upstream, ran=ran)
+    names, others = key.changed_by_body(run.block, upstream, run.demands, run.built, run.loaded)
     names = [name for name in names if not process.explains(run.settled.explains, name)]
     lost = run.walk.unexplained(names, found) or ([] if found else others)
     if lost:

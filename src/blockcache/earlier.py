@@ -39,6 +39,7 @@ _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 #: What a figure looks like in each round of a loop is not worth a refusal.
 _DRAWING = frozenset({"matplotlib", "seaborn"})
 _STDLIB = frozenset(sys.stdlib_module_names)
+_MISSING = object()
 
 
 class Ran(NamedTuple):
@@ -319,6 +320,25 @@ def _is_object(value: object) -> bool:
 
 
 # -- what ran ------------------------------------------------------------------------------
+
+
+def as_before(places: Iterable[Ran], before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Ran]:
+    """Places with their names as they were before a body that bound some of them."""
+    bound = {name: value for name, value in after.items() if before.get(name, _MISSING) is not value}
+    for place in places:
+        yield place._replace(names=functools.partial(_names_before, place.names, before, bound))
+
+
+def _names_before(
+    names: Callable[[], Mapping[str, object]], before: Mapping[str, object], bound: Mapping[str, object]
+) -> Mapping[str, object]:
+    now = names()
+    # Where a name holds something else it is another scope's.
+    own = {name for name, value in bound.items() if now.get(name, _MISSING) is value}
+    if not own:
+        return now
+    return {name: value for name, value in now.items() if name not in own} | {n: before[n] for n in own if n in before}
+
 
 # (id of a code object, offset) -> the code, which is kept, and what ran before that place; None when that is nothing.
 _before: dict[tuple[int, int], tuple[types.CodeType, Source | None]] = {}

@@ -144,6 +144,23 @@ X, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
 with cached_block("w"):
     clf.fit(X, y)
 print(clf.predict(X[:10]), clf.feature_importances_)
+=== earlier statements that read what the body binds anew
+# needs: matplotlib
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+x = [1, 2]
+with cached_block("first"):
+    y = x * 2
+    fig, ax = plt.subplots()
+    plt.plot(y)
+    plt.tight_layout()
+with cached_block("second"):
+    fig, ax = plt.subplots()
+    plt.plot(y)
+    y = x * 3
+    plt.tight_layout()
+print(y, ax.get_position().bounds)
 === neighbours, whose trees count the queries
 # needs: sklearn
 import numpy as np
