@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
@@ -15,6 +14,7 @@ from blockcache import (
     comparing,
     discovered,
     generators,
+    mentions,
     process,
     telling,
     unsaved,
@@ -22,11 +22,7 @@ from blockcache import (
 )
 from blockcache.events import Outcome
 from blockcache.model import Hit, Miss
-from blockcache.opaque import files_behind
 from blockcache.passage import Passage
-
-#: Of the constants and upstream texts that may name files.
-_LONGEST_PATH = 4096
 
 
 def begin(run: Passage) -> None:
@@ -55,7 +51,7 @@ def _watch(run: Passage) -> None:
         run.heard = heard
         run.recorder = discovered.Recorder(
             codes=run.codes(),
-            texts=_texts(run),
+            texts=mentions.of([*run.upstream.bound.values(), *run.built.objects.values()]),
             constants=run.block.texts,
             ignore=(run.store_path,),
             memo=run.memo,
@@ -67,24 +63,6 @@ def _watch(run: Passage) -> None:
     except Exception as error:
         run.recorder = None
         telling.trouble(run, error)
-
-
-def _texts(run: Passage) -> list[object]:
-    """Upstream values that may name files."""
-    assert run.upstream is not None
-    found: list[object] = []
-    todo = list(run.upstream.bound.values())
-    while todo and len(found) < _LONGEST_PATH:
-        value = todo.pop()
-        if isinstance(value, (str, bytes, os.PathLike)):
-            found.append(value)
-        elif behind := files_behind(value):
-            found += behind
-        elif type(value) in (list, tuple, set, frozenset):
-            todo += list(value)[:_LONGEST_PATH]  # type: ignore[call-overload]
-        elif type(value) is dict:
-            todo += list(value.values())[:_LONGEST_PATH]
-    return found
 
 
 def end(run: Passage, raised: type[BaseException] | None) -> Outcome:

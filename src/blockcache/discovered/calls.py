@@ -7,6 +7,7 @@ that was given many texts and hardly a file: a hot loop runs at native speed.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import sys
 from collections.abc import Iterable
@@ -103,11 +104,14 @@ if sys.version_info >= (3, 12):
 
     def _may_read(function: Any) -> bool:
         """Whether a function may open a file that no audit event tells of."""
-        module = getattr(function, "__module__", None)
+        module, owner = getattr(function, "__module__", None), function
         if not isinstance(module, str):  # a method of a type in C
             owner = getattr(function, "__objclass__", None) or type(getattr(function, "__self__", None))
             module = owner.__module__
         top = module.partition(".")[0]
+        if top == "builtins" and isinstance(owner, type):
+            # A type in C or Rust that names no module of its own says that it is a builtin.
+            return vars(builtins).get(owner.__name__) is not owner
         return top == "__main__" or top not in sys.stdlib_module_names or top in _C_READERS
 
 else:

@@ -30,7 +30,7 @@ _QUOTED = re.compile(r"'([^'\n]{1,1000})'|\"([^\"\n]{1,1000})\"")
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://([^/?#\s]*)", re.IGNORECASE)
 #: What calls that write begin with, in the names of functions and methods.
 _WRITES = re.compile(
-    r"(im)?(write|save|dump|sink|export|to_|tofile|store|create|remove|unlink|rename|touch)", re.IGNORECASE
+    r"(im)?(write|save|dump|serialize|sink|export|to_|tofile|store|create|remove|unlink|rename|touch)", re.IGNORECASE
 )
 #: SQL: what stands before the name of a file that a statement writes.
 _SQL_TARGET = re.compile(r"\b(to|export\s+database)\s*$", re.IGNORECASE)

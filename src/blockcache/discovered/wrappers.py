@@ -38,6 +38,11 @@ _READERS = (
     ("pyarrow.parquet.core", "ParquetWriter", r"__init__"),
     ("pandas.io.parquet", "PyArrowImpl", r"read|write"),
     ("h5py.h5f", "", r"open|create"),
+    ("safetensors.numpy", "", r"safe_open"),
+    ("safetensors.numpy", "", r"serialize_file"),
+    ("safetensors.torch", "", r"safe_open"),
+    ("safetensors.torch", "", r"serialize_file"),
+    ("torch.serialization", "_open_zipfile_writer_file", r"__init__"),
     ("duckdb", "", r"connect|execute|executemany|sql|query|query_df|from_query|from_parquet|from_csv_auto|read_\w+"),
     ("duckdb", "DuckDBPyConnection", r"execute|executemany|sql|query|from_query|from_parquet|from_csv_auto|read_\w+"),
     ("duckdb", "DuckDBPyRelation", r"(to|write)_(csv|parquet)"),
@@ -119,7 +124,8 @@ def _loaded() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
             _finished.add(row)
         owner = getattr(module, class_name, None) if class_name else module
         for name in tuple(vars(owner)) if owner is not None else ():
-            if re.fullmatch(pattern, name) and _is_function(vars(owner)[name]):
+            # A class is not replaced where it may be used as one, but where a row names it.
+            if re.fullmatch(pattern, name) and (name == pattern or _is_function(vars(owner)[name])):
                 yield owner, name, functools.partial(_reader, class_name, name)
 
 
@@ -145,7 +151,7 @@ def _swap_in_sets(original: Any, wrapper: Any, *, add: bool) -> None:
 
 def _reader(class_name: str, name: str, original: Any) -> Any:
     call = original.__func__ if isinstance(original, (staticmethod, classmethod)) else original
-    writes = is_writing(name) or class_name.endswith("Writer") or name == "output_stream"
+    writes = is_writing(name) or "writer" in class_name.lower() or name == "output_stream"
 
     @functools.wraps(call)
     def reader(*arguments: Any, **named: Any) -> Any:

@@ -1,0 +1,69 @@
+"""Texts that may name files, among the values that a block reaches: readers in C do not tell what they open."""
+
+from __future__ import annotations
+
+import copyreg
+import itertools
+import os
+from collections.abc import Iterable
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from blockcache.fingerprint import modules
+from blockcache.opaque import files_behind
+
+#: So many texts are taken, out of so many values that are looked into.
+_MOST_TEXTS = 4096
+_MOST_PARTS = 5000
+_NUMBERS = (int, float, bool, type(None))
+
+
+def of(values: Iterable[object]) -> list[object]:
+    """Texts and paths in values, in what they hold, and in what functions among them use beside their arguments."""
+    found: list[object] = []
+    seen: dict[int, object] = {}
+    todo = list(values)
+    while todo and len(found) < _MOST_TEXTS and len(seen) < _MOST_PARTS:
+        value = todo.pop()
+        if isinstance(value, (str, bytes, os.PathLike)):
+            found.append(value)
+        elif type(value) not in _NUMBERS and id(value) not in seen:
+            seen[id(value)] = value
+            behind = files_behind(value)
+            found += behind
+            if not behind:
+                todo += itertools.islice(_parts(value), _MOST_PARTS)
+    return found
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        return value  # type: ignore[no-any-return]
+    if kind is dict:
+        return value.values()  # type: ignore[no-any-return]
+    if kind is FunctionType:
+        return _given(value) if modules.origin_of_file(value.__code__.co_filename) in ("local", "memory") else ()
+    if isinstance(value, ModuleType):
+        return () if modules.is_library(value) else list(vars(value).values())
+    if isinstance(value, type):
+        return list(vars(value).values())
+    slots = [getattr(value, name) for name in copyreg._slotnames(kind) if hasattr(value, name)]  # type: ignore[attr-defined]
+    return [*slots, *(vars(value).values() if kind.__dictoffset__ else ())]
+
+
+def _given(function: FunctionType) -> list[object]:
+    """Defaults, closure and globals."""
+    found: list[object] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # empty
+            continue
+    names = set(_names(function.__code__)) & function.__globals__.keys()
+    return [*found, *(function.__globals__[name] for name in names)]
+
+
+def _names(code: CodeType) -> Iterable[str]:
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return [*code.co_names, *(name for part in inner for name in _names(part))]
