@@ -21,7 +21,8 @@ DEMO := .venv-demo/.demo-$(VERSION)
 BARE := .venv-bare/.bare-$(VERSION)
 ARGS ?=
 
-.PHONY: demo test test-all lint types bench mutation faithful crash check clean
+SHELL := bash
+.PHONY: demo test test-all install install-all lint types bench mutation faithful crash check clean
 
 demo: $(DEMO)
 	.venv-demo/bin/blockcache demo $(ARGS)
@@ -29,28 +30,41 @@ demo: $(DEMO)
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-# Each supported Python that is on this machine, by name or from pyenv; at least one. The many small programs are shared out:
-# each runs on one of them. `make test-all SHARED=` runs all tests on all.
+# Each supported Python that is on this machine, by name or from pyenv; at least one, as lines of its version, path and folder.
+define pythons
+for version in $(SUPPORTED); do \
+	for p in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
+		if "$$p" -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))" 2>/dev/null; then \
+			folder=.venv-$$version; if [ "$$version" = "$(VERSION)" ]; then folder=$(VENV); fi; \
+			echo "$$version $$p $$folder"; break; \
+		fi; \
+	done; \
+done
+endef
+
+# All but what depends on the interpreter itself is shared out: each test runs on one of them. SHARED= runs all on all; with
+# more SHARES than Pythons some are left out; FIRST tells which run.
 SHARED ?= 1
-test-all:
-	@found=; of=0; \
-	for version in $(SUPPORTED); do \
-		for p in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
-			if "$$p" -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))" 2>/dev/null; \
-			then found="$$found $$version=$$p"; of=$$((of + 1)); break; fi; \
-		done; \
-	done; \
-	number=0; \
-	for one in $$found; do \
-		version=$${one%%=*}; p=$${one#*=}; number=$$((number + 1)); \
-		folder=.venv-$$version; \
-		if [ "$$version" = "$(VERSION)" ]; then folder=$(VENV); fi; \
+SHARES ?= 0
+FIRST ?= 0
+test-all: install-all
+	@found=$$($(pythons)); [ -n "$$found" ] || exit 1; number=$(FIRST); \
+	of=$$(echo "$$found" | wc -l); if [ $(SHARES) -gt $$of ]; then of=$(SHARES); fi; \
+	while read -r version p folder <&3; do \
 		echo "== Python $$version: $$p"; \
-		share=; if [ -n "$(SHARED)" ]; then share="$$number/$$of"; fi; \
+		number=$$((number + 1)); share=; if [ -n "$(SHARED)" ]; then share="$$number/$$of"; fi; \
 		TESTS_SHARE="$$share" $(MAKE) --no-print-directory test PYTHON="$$p" VENV="$$folder" || exit 1; \
-	done; \
-	echo "== tested on$$found"; \
-	[ -n "$$found" ]
+	done 3<<< "$$found"; \
+	echo "== tested on"; echo "$$found"
+
+# Side by side: making a virtual environment keeps one processor busy.
+install-all:
+	@waited=; while read -r version p folder <&3; do \
+		$(MAKE) --no-print-directory install PYTHON="$$p" VENV="$$folder" & waited="$$waited $$!"; \
+	done 3<<< "$$($(pythons))"; \
+	for job in $$waited; do wait $$job || exit 1; done
+
+install: $(DEV)
 
 lint: $(DEV) $(BARE)
 	$(BIN)/ruff check .

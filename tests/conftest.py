@@ -14,44 +14,28 @@ import pytest
 import blockcache
 from projects import Project
 
-#: Where tests are many small programs, or start servers: `make test-all` shares them out among the Pythons.
-SHARED = (
-    "tests/staleness/",
-    "tests/hosts/",
-    "tests/property/",
-    "tests/blocks/",
-    "tests/mutation/",
-    "tests/stores/test_faults",
-)
-SHARED_UNITS = (
-    "test_discovered",
-    "test_status",
-    "test_verify",
-    "test_ambient",
-    "test_codec",
-    "test_paths",
-    "test_files",
-    "test_analysis",
-    "test_catalogue",
-    "test_cli",
-    "test_demo",
-    "test_inputs",
-    "test_report",
-    "test_slices",
-    "test_texts",
+#: What depends on the interpreter itself and takes a moment: `make test-all` runs these on each Python, and shares out all
+#: others, most of which are many small programs or start servers.
+EVERYWHERE = (
+    "tests/formats/",
+    "tests/unit/test_entry_point",
+    "tests/unit/test_events",
+    "tests/unit/test_namespace",
+    "tests/unit/test_settings",
+    "tests/unit/test_typed",
 )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``TESTS_SHARE=k/n``, of the many only those that fall to the k-th of n runs; the others stay."""
+    """With ``TESTS_SHARE=k/n``, of those that need not run everywhere only what falls to the k-th of n runs."""
     share = os.environ.get("TESTS_SHARE")
     if not share:
         return
     number, of = map(int, share.split("/"))
     kept, left = [], []
     for item in items:
-        many = item.nodeid.startswith((*SHARED, *(f"tests/unit/{name}" for name in SHARED_UNITS)))
-        (left if many and zlib.crc32(item.nodeid.encode()) % of != number % of else kept).append(item)
+        is_ours = item.nodeid.startswith(EVERYWHERE) or zlib.crc32(item.nodeid.encode()) % of == number % of
+        (kept if is_ours else left).append(item)
     config.hook.pytest_deselected(items=left)
     items[:] = kept
 
