@@ -5,7 +5,8 @@ from __future__ import annotations
 import copyreg
 import itertools
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Collection, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -18,11 +19,14 @@ _MOST_PARTS = 5000
 _NUMBERS = (int, float, bool, type(None))
 
 
-def of(values: Iterable[object]) -> list[object]:
-    """Texts and paths in values, in what they hold, and in what functions among them use beside their arguments."""
+def of(values: Iterable[object], names: Collection[str]) -> list[object]:
+    """Texts and paths in values, in objects of the program's own classes, and in what functions use beside arguments.
+
+    Of modules only what ``names`` are bound to.
+    """
     found: list[object] = []
     seen: dict[int, object] = {}
-    todo = list(values)
+    todo = [part for value in values for part in _spread(value, names)]
     while todo and len(found) < _MOST_TEXTS and len(seen) < _MOST_PARTS:
         value = todo.pop()
         if isinstance(value, (str, bytes, os.PathLike)):
@@ -44,12 +48,14 @@ def _parts(value: Any) -> Iterable[Any]:
         return value.values()  # type: ignore[no-any-return]
     if kind is FunctionType:
         return _given(value) if modules.origin_of_file(value.__code__.co_filename) in ("local", "memory") else ()
-    if isinstance(value, ModuleType):
-        return () if modules.is_library(value) else list(vars(value).values())
-    if isinstance(value, type):
+    cls = value if isinstance(value, type) else kind
+    if not _is_local(cls.__module__):
+        return ()  # what a library's object holds is its own affair, and may lead anywhere
+    if cls is value:
         return list(vars(value).values())
     slots = [getattr(value, name) for name in copyreg._slotnames(kind) if hasattr(value, name)]  # type: ignore[attr-defined]
-    return [*slots, *(vars(value).values() if kind.__dictoffset__ else ())]
+    held = getattr(value, "__dict__", None) if kind.__dictoffset__ else None
+    return [*slots, *held.values()] if type(held) is dict else slots
 
 
 def _given(function: FunctionType) -> list[object]:
@@ -60,8 +66,21 @@ def _given(function: FunctionType) -> list[object]:
             found.append(cell.cell_contents)
         except ValueError:  # empty
             continue
-    names = set(_names(function.__code__)) & function.__globals__.keys()
-    return [*found, *(function.__globals__[name] for name in names)]
+    names = set(_names(function.__code__))
+    for name in names & function.__globals__.keys():
+        found += _spread(function.__globals__[name], names)
+    return found
+
+
+def _spread(value: object, names: Collection[str]) -> list[object]:
+    if not isinstance(value, ModuleType):
+        return [value]
+    return [] if modules.is_library(value) else [vars(value)[name] for name in names if name in vars(value)]
+
+
+def _is_local(name: object) -> bool:
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return not isinstance(module, ModuleType) or not modules.is_library(module)
 
 
 def _names(code: CodeType) -> Iterable[str]:

@@ -51,7 +51,10 @@ def _watch(run: Passage) -> None:
         run.heard = heard
         run.recorder = discovered.Recorder(
             codes=run.codes(),
-            texts=mentions.of([*run.upstream.bound.values(), *run.built.objects.values()]),
+            texts=mentions.of(
+                [*run.upstream.bound.values(), *run.built.objects.values()],
+                {name for chains in run.block.reads.values() for chain in chains for name in chain},
+            ),
             constants=run.block.texts,
             ignore=(run.store_path,),
             memo=run.memo,

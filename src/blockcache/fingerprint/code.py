@@ -160,7 +160,6 @@ _DOC_READERS = frozenset(
 )
 _GLOBAL_READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _FREE_READS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
-_ATTRIBUTE_READS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 #: Whether a call has a slot for no `self` depends on what else stands in the module (an import of that name).
 _DROPPED = frozenset({"NOP", "CACHE", "EXTENDED_ARG", "RESUME", "PRECALL", "PUSH_NULL"})
 _PAIRS = {
@@ -234,7 +233,8 @@ def steps_of(code: types.CodeType) -> list[Step]:
             steps.append(Step(op, code.co_consts[arg], start))
         elif number in _NAMES:
             shift = _SHIFTED_NAMES.get(op, 0)
-            steps.append(Step(op, code.co_names[arg >> shift], start))
+            # On 3.11 a method of a name that the module imports is read like an attribute, of any other in one step.
+            steps.append(Step("LOAD_ATTR" if op == "LOAD_METHOD" else op, code.co_names[arg >> shift], start))
         elif number in _LOCALS:
             steps.append(Step(op, code._varname_from_oparg(arg), start))  # type: ignore[attr-defined]
         else:
@@ -362,7 +362,7 @@ def _reads(steps: list[Step]) -> Iterable[tuple[str, str, Chain]]:
         if step.op in _GLOBAL_READS or step.op in _FREE_READS:
             chain = []
             for follower in steps[i + 1 :]:
-                if follower.op in _ATTRIBUTE_READS:
+                if follower.op == "LOAD_ATTR":
                     chain.append(follower.arg)
                 elif follower.op != "PUSH_NULL":
                     break

@@ -114,7 +114,7 @@ class _Follower:
                 self.names[step.arg] = value
             else:
                 self.names.pop(step.arg, None)
-        elif op in ("LOAD_ATTR", "LOAD_METHOD"):
+        elif op == "LOAD_ATTR":
             (owner,) = self.pop(1)
             stack.append(owner and (*owner, step.arg))
         elif op in ("STORE_ATTR", "DELETE_ATTR"):
