@@ -27,15 +27,20 @@ EVERYWHERE = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``TESTS_SHARE=k/n``, of those that need not run everywhere only what falls to the k-th of n runs."""
+    """With ``TESTS_SHARE=k/n``, of those that need not run everywhere only what falls to the k-th of n runs.
+
+    With ``TESTS_PERCENT`` only so much of that.
+    """
     share = os.environ.get("TESTS_SHARE")
     if not share:
         return
     number, of = map(int, share.split("/"))
+    percent = int(os.environ.get("TESTS_PERCENT", "100"))
     kept, left = [], []
     for item in items:
-        is_ours = item.nodeid.startswith(EVERYWHERE) or zlib.crc32(item.nodeid.encode()) % of == number % of
-        (kept if is_ours else left).append(item)
+        lot = zlib.crc32(item.nodeid.encode())
+        is_ours = lot % of == number % of and (lot >> 16) % 100 < percent
+        (kept if is_ours or item.nodeid.startswith(EVERYWHERE) else left).append(item)
     config.hook.pytest_deselected(items=left)
     items[:] = kept
 
