@@ -185,16 +185,18 @@ def test_a_hit_shows_what_a_run_shows(folder: Path, name: str) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ipywidgets") is None, reason="no ipywidgets")
-def test_a_widget_is_shown_as_it_ended(folder: Path) -> None:
-    """A bar of tqdm.notebook lives in its kernel only: a hit shows its last state as text."""
+@pytest.mark.parametrize("collect", ["", "import gc; gc.collect()"], ids=["held", "collected"])
+def test_a_widget_is_shown_as_it_ended(folder: Path, collect: str) -> None:
+    """A bar of tqdm.notebook lives in its kernel only: a hit shows its last state as text, also when nobody holds the bar."""
     pytest.importorskip("tqdm")
-    cell = """
+    cell = f"""
 from tqdm.notebook import tqdm
 with cached_block(name="w"):
     for n in tqdm(range(20), desc="steps"):
         pass
     for n in tqdm(range(20), desc="closed", leave=False):
         pass
+    {collect}
 """
     outputs(folder, cell)
     warm = outputs(folder, cell)

@@ -115,7 +115,11 @@ class Capture:
         for name, before in zip(("stdout", "stderr"), self._streams, strict=True):
             if getattr(sys, name) is not before:
                 problems.append(f"it replaces sys.{name}, which a hit could not repeat")
-        events = displays.finished(recording.events(), problems.append)
+        events = recording.events()
+        try:
+            events = displays.finished(events, problems.append)
+        except Exception as error:  # of a library's object that says what it shows
+            problems.append(f"what it shows cannot be told ({type(error).__name__}: {error})")
         clauses = list(_clauses(events))
         figures, drawn = None, {}
         if (watch := self._figures or _watch_figures(from_nothing=True)) is not None:

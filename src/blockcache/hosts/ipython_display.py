@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -100,7 +101,15 @@ def _without_widget(event: tuple[Any, ...]) -> tuple[Any, ...] | None:
     widget = living.get(event[1][_WIDGET].get("model_id", ""))
     if widget is None:
         return None
-    return (DISPLAY, {"text/plain": repr(widget)}, {}, *event[3:])
+    return (DISPLAY, {"text/plain": _text_of(widget)}, {}, *event[3:])
+
+
+def _text_of(widget: Any) -> str:
+    try:
+        return repr(widget)
+    except ReferenceError:  # tqdm's, whose bar is collected with the next garbage: what its parts show is still there
+        shown = [part.value for part in widget.children if isinstance(getattr(part, "value", None), str)]
+        return html.unescape(" ".join(shown))
 
 
 def show_again(event: tuple[Any, ...]) -> bool:
