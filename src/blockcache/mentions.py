@@ -7,15 +7,17 @@ import itertools
 import os
 import sys
 from collections.abc import Collection, Iterable
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
+from blockcache.codec.codes import all_of
 from blockcache.fingerprint import modules
 from blockcache.opaque import files_behind
 
 #: So many texts are taken, out of so many values that are looked into.
 _MOST_TEXTS = 4096
 _MOST_PARTS = 5000
+_SEQUENCES = (list, tuple, set, frozenset)
 _NUMBERS = (int, float, bool, type(None))
 
 
@@ -33,21 +35,26 @@ def of(values: Iterable[object], names: Collection[str]) -> list[object]:
             found.append(value)
         elif type(value) not in _NUMBERS and id(value) not in seen:
             seen[id(value)] = value
-            behind = files_behind(value)
-            found += behind
-            if not behind:
-                todo += itertools.islice(_parts(value), _MOST_PARTS)
+            if not _is_its_parts(type(value)):
+                found += files_behind(value)
+            todo += itertools.islice(_parts(value), _MOST_PARTS)
     return found
+
+
+def _is_its_parts(kind: type) -> bool:
+    """Whether there is no file behind such a value but behind what it holds, which is looked at for itself."""
+    return kind in (*_SEQUENCES, dict, FunctionType) or all(_is_local(base.__module__) for base in kind.__mro__[:-1])
 
 
 def _parts(value: Any) -> Iterable[Any]:
     kind = type(value)
-    if kind in (list, tuple, set, frozenset):
+    if kind in _SEQUENCES:
         return value  # type: ignore[no-any-return]
     if kind is dict:
         return value.values()  # type: ignore[no-any-return]
     if kind is FunctionType:
-        return _given(value) if modules.origin_of_file(value.__code__.co_filename) in ("local", "memory") else ()
+        is_ours = modules.origin_of_file(value.__code__.co_filename) in ("local", "memory")
+        return [*vars(value).values(), *(_given(value) if is_ours else ())]
     cls = value if isinstance(value, type) else kind
     if not _is_local(cls.__module__):
         return ()  # what a library's object holds is its own affair, and may lead anywhere
@@ -66,7 +73,7 @@ def _given(function: FunctionType) -> list[object]:
             found.append(cell.cell_contents)
         except ValueError:  # empty
             continue
-    names = set(_names(function.__code__))
+    names = {name for code in all_of([function.__code__]) for name in code.co_names}
     for name in names & function.__globals__.keys():
         found += _spread(function.__globals__[name], names)
     return found
@@ -81,8 +88,3 @@ def _spread(value: object, names: Collection[str]) -> list[object]:
 def _is_local(name: object) -> bool:
     module = sys.modules.get(name) if isinstance(name, str) else None
     return not isinstance(module, ModuleType) or not modules.is_library(module)
-
-
-def _names(code: CodeType) -> Iterable[str]:
-    inner = (part for part in code.co_consts if isinstance(part, CodeType))
-    return [*code.co_names, *(name for part in inner for name in _names(part))]

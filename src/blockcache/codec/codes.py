@@ -12,12 +12,13 @@ def running(saved: CodeType, roots: Iterable[CodeType]) -> CodeType:
     A run would have given that very code, with the file and the lines where it stands now.
     """
     bare = _bare(saved)
-    found = [code for code in _all_of(roots) if code.co_qualname == saved.co_qualname and _bare(code) == bare]
+    found = [code for code in all_of(roots) if code.co_qualname == saved.co_qualname and _bare(code) == bare]
     # Of look-alikes on several lines, the one that stood there.
     return min(found, key=lambda code: abs(code.co_firstlineno - saved.co_firstlineno), default=saved)
 
 
-def _all_of(roots: Iterable[CodeType]) -> Iterator[CodeType]:
+def all_of(roots: Iterable[CodeType]) -> Iterator[CodeType]:
+    """Code objects and those in them, each once."""
     todo, seen = list(roots), set[int]()
     while todo:
         code = todo.pop()

@@ -21,10 +21,15 @@ _STEP = 256
 
 def memo_of(upstream: Sequence[object]) -> dict[int, tuple[int, object]]:
     """A pickler's memo in which the upstream objects are known; None among them is nobody."""
-    # Up to the next step: an object that the pickler meets first has no number with the same upper bytes.
-    known: list[object] = [*_NOBODY, *upstream, *[None] * (-len(upstream) % _STEP)]
+    known: list[object] = [*_NOBODY, *upstream]
+    known += [None] * (_end(len(upstream)) - len(known))
     spare = iter([object() for value in known if value is None])
     return {id(v): (i, v) for i, v in enumerate(next(spare) if v is None else v for v in known)}
+
+
+def _end(size: int) -> int:
+    """The first number that is not of one of ``size`` upstream objects: none of its step is, so upper bytes tell."""
+    return _FIRST + size + -size % _STEP
 
 
 def preamble(stream: Iterable[bytes | memoryview], size: int, address: Callable[[int], object]) -> bytes:
@@ -39,7 +44,7 @@ def preamble(stream: Iterable[bytes | memoryview], size: int, address: Callable[
     address
         The way to the one of a number, as plain values.
     """
-    end = _FIRST + size + -size % _STEP
+    end = _end(size)
     wanted = _numbers_below(end)
     # Some of what looks like a number is a part of something else; a way too many does no harm.
     found: set[bytes] = set()
