@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,6 +25,11 @@ from blockcache.naming import GENERATORS, entry_name, point
 from blockcache.nearest import met
 from blockcache.stores import Buffer, Store
 from blockcache.texts import redact, redacted
+
+#: So much is worth the start of threads,
+_WORTH_THREADS_BYTES = 64 << 20
+#: and more of them at a time do not write faster.
+_MOST_WRITERS = 4
 
 
 class Results(NamedTuple):
@@ -127,13 +133,10 @@ def save(request: Request, results: Results) -> Manifest:
     if request.accept is not None:
         files = sum(row.size_bytes for row in made.rows) if made is not None else 0
         request.accept(layout.pack_size + sum(b.nbytes for b in layout.large) + files)
-    pack_digest = xxhash.xxh3_128()
-    for part in layout.pack_parts:
-        pack_digest.update(part)
-    pieces = [_Piece(pack_digest.hexdigest(), layout.pack_parts, layout.pack_size)]
-    pieces += [_Piece(digest(b).hex(), [b], b.nbytes) for b in layout.large]
-    _put(store, pieces, made)
-    manifest = _manifest(request, results, encoded, pieces)
+    pieces = [_Piece(_blob_of(layout.pack_parts, layout.pack_size), layout.pack_parts)]
+    pieces += _put_large(store, layout.large)
+    _put(store, pieces[:1], made)
+    manifest = _manifest(request, results, encoded, [piece.blob for piece in pieces])
     point(store, request.name, manifest.key)
     store.put(entry_name(manifest.key, manifest.entry_id), [manifest.to_json()])
     if not all(store.exists(f"blobs/{blob.digest}") for blob in manifest.all_blobs):
@@ -141,9 +144,10 @@ def save(request: Request, results: Results) -> Manifest:
     met(store, request.name, manifest)
     if request.memory is not None:
         request.memory.forget(store.url, manifest.key.digest)
-        blobs_in_parts: list[Iterable[Buffer]] = [layout.pack_parts, *([buffer] for buffer in layout.large)]
         share = request.share and not address.asked and not manifest.changed
-        request.memory.keep(store.url, manifest, blobs_in_parts, results.values, results.kept, share=share)
+        request.memory.keep(
+            store.url, manifest, [piece.parts for piece in pieces], results.values, results.kept, share=share
+        )
     return manifest
 
 
@@ -179,7 +183,7 @@ def _encode(request: Request, results: Results, address: Asked) -> tuple[Results
         return results, encode_now({**results.values, **results.kept})
 
 
-def _manifest(request: Request, results: Results, encoded: Encoded, pieces: Iterable[_Piece]) -> Manifest:
+def _manifest(request: Request, results: Results, encoded: Encoded, blobs: Iterable[Blob]) -> Manifest:
     patterns = request.patterns
     return Manifest(
         name=request.name,
@@ -189,7 +193,7 @@ def _manifest(request: Request, results: Results, encoded: Encoded, pieces: Iter
             for name, value in results.values.items()
         ),
         deleted=results.deleted,
-        blobs=tuple(Blob(piece.digest, piece.size_bytes) for piece in pieces),
+        blobs=tuple(blobs),
         provenance=request.provenance,
         imports=results.imports,
         discovered=redacted(results.discovered, patterns),
@@ -241,16 +245,53 @@ def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
 class _Piece(NamedTuple):
     """A blob to be put."""
 
-    digest: str
+    blob: Blob
     parts: list[Buffer]
-    size_bytes: int
+
+    def put(self, store: Store) -> None:
+        store.put(f"blobs/{self.blob.digest}", self.parts)
+
+
+def _blob_of(parts: Iterable[Buffer], size_bytes: int) -> Blob:
+    hasher = xxhash.xxh3_128()
+    for part in parts:
+        hasher.update(part)
+    return Blob(hasher.hexdigest(), size_bytes)
 
 
 def _put(store: Store, pieces: Iterable[_Piece], made: outputs.Made | None) -> None:
     for piece in pieces:
-        store.put(f"blobs/{piece.digest}", piece.parts)
+        piece.put(store)
     if made is not None:
         outputs.put(store, made)
+
+
+def _put_large(store: Store, regions: Sequence[memoryview]) -> list[_Piece]:
+    """Keep regions as blobs of their own: several at a time, while the next is hashed, where there is much to write."""
+    pieces = (_Piece(Blob(digest(region).hex(), region.nbytes), [region]) for region in regions)
+    if len(regions) < 2 or sum(region.nbytes for region in regions) < _WORTH_THREADS_BYTES:
+        done = list(pieces)
+        _put(store, done, None)
+        return done
+    done = []
+    try:
+        # Takes as long to import as a small save does.
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(min(_MOST_WRITERS, os.cpu_count() or 1), "blockcache-save")
+        try:
+            written = []
+            for piece in pieces:
+                done.append(piece)
+                written.append(pool.submit(piece.put, store))
+            for future in written:
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    except RuntimeError:  # the interpreter ends, and starts no more threads
+        done += pieces
+        _put(store, done, None)
+    return done
 
 
 def type_name(value: object) -> str:

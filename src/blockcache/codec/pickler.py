@@ -13,6 +13,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import io
+import operator
 import pickle
 import sys
 import types
@@ -35,6 +36,7 @@ Label = Callable[[object], str | None]
 _LruCache = type(functools.lru_cache(lambda: None))
 _BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 _MAINS = ("__main__", "__mp_main__")
+_BY_ITSELF = operator.methodcaller("__reduce_ex__", 5)
 
 _DISPATCH: dict[type, Callable[[Any], Any]] = dict(cloudpickle.Pickler._dispatch_table)
 
@@ -91,6 +93,8 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         module_globals: Mapping[str, object],
         is_library: Callable[[types.ModuleType], bool],
     ) -> None:
+        # Read when a pickler is made. Cloudpickle's own is not a dict and costs a Python call for every object.
+        self.dispatch_table = {**copyreg.dispatch_table, **_DISPATCH}
         # No reference from here back to the pickler: a cycle would keep the outputs alive until a collection.
         super().__init__(types.SimpleNamespace(write=write), protocol=5, buffer_callback=collector.take)
         if collector.upstream:
@@ -106,19 +110,33 @@ class OutputPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._handlers: dict[type, Handler | None] = dict(_HANDLERS)
         self._files: dict[str | None, str] | None = None  # files of libraries -> their modules
 
-    @property
-    def dispatch_table(self) -> dict[type, Callable[[Any], Any]]:
-        """Read when a pickler is made. Cloudpickle's own is not a dict and costs a Python call for every object."""
-        return {**copyreg.dispatch_table, **_DISPATCH}
+    def dump(self, obj: Any) -> None:
+        """Write an object to the stream."""
+        # Pickle's hook for everything but plain numbers, text and containers. It is called a million times for a
+        # million objects, so it is a function of its own, which takes a tenth less of a dump than a method.
+        handlers = self._handlers
 
-    def reducer_override(self, obj: Any) -> Any:
-        """Pickle's hook for everything but plain numbers, text and containers."""
-        cls = type(obj)
+        def reducer_override(obj: Any) -> Any:
+            cls = type(obj)
+            try:
+                handler = handlers[cls]
+            except KeyError:
+                handler = self._learn(cls)
+            return NotImplemented if handler is None else handler(self, obj)
+
+        self.reducer_override = reducer_override
         try:
-            handler = self._handlers[cls]
-        except KeyError:
-            handler = self._handlers[cls] = _handler_for(cls, self._constants)
-        return NotImplemented if handler is None else handler(self, obj)
+            super().dump(obj)
+        finally:
+            del self.reducer_override  # a reference back to here
+
+    def _learn(self, cls: type) -> Handler | None:
+        """How instances of a class that is met for the first time are reduced."""
+        handler = self._handlers[cls] = _handler_for(cls, self._constants)
+        if handler is None:
+            # What pickle does anyway; it would meet a KeyError for every object of a class that its table lacks.
+            self.dispatch_table.setdefault(cls, _BY_ITSELF)
+        return handler
 
     def shared(self) -> list[Default]:
         """Containers in the stream that are default arguments of libraries' methods."""

@@ -31,7 +31,7 @@ _BLOCK_BYTES = 4 << 10
 #: A use within this time after another one is not noted.
 _TOUCH_S = 3600
 #: Of how many files in one folder the newest are chosen.
-_MOST_DATED = 500
+_MOST_DATED = 200
 #: A living writer holds a lock, but for the moment before its file gets its name.
 _DEAD_S = 60
 
@@ -176,7 +176,7 @@ def survey(folder: str, prefix: str, now_s: float, *, spread: bool = False) -> I
 
 
 def newest(folder: str, count: int) -> list[str]:
-    """The records right in a folder that were written last, of the first few hundred that the system names.
+    """The records right in a folder that were written last, of the first two hundred that the system names.
 
     Raises
     ------
