@@ -226,11 +226,11 @@ def memory(kind: Any, scale: float) -> None:
     ours(kind.make, 0.001)
     gc.collect()
     ask("memory")
-    with cached_block("memory", store="memory"):
+    with cached_block("memory", store="memory") as block:
         value = kind.make(scale)
         gc.collect()
         ask("memory")
-    if kind.read is not None:
+    if block.hit and kind.read is not None:
         kind.read(value)
     ask("memory")
 

@@ -43,7 +43,6 @@ def look_up(run: Passage, *, again: bool = False) -> None:
 
 def _build(run: Passage) -> None:
     names = key.upstream_names(run.block)
-    in_module = run.namespace.is_module
     own = run.bound_before()
     bound = run.namespace.get_many(names)
     bound |= run.namespace.get_many(key.spoken_names(run.block, bound, run.namespace.names))
@@ -63,8 +62,7 @@ def _build(run: Passage) -> None:
         paths, ran = run.paths(), functools.cache(functools.partial(entering.ran, run.frame))
     while True:
         kept = {name: value for name, value in bound.items() if name not in run.set_aside}
-        local = frozenset() if in_module else frozenset(name for name in kept if run.namespace.is_local(name))
-        run.upstream = key.Upstream(kept, local, run.namespace.globals, ran, paths)
+        run.upstream = key.Upstream(kept, run.namespace.local_among(kept), run.namespace.globals, ran, paths)
         run.built = key.build(run.block, run.upstream, run.demands)
         read_by_helpers = [i.name for i in run.built.key.inputs if i.kind == "value" and i.name in run.set_aside]
         if not read_by_helpers:

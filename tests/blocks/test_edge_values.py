@@ -433,6 +433,15 @@ import polars as pl
 with cached_block("w"):
     a = pl.Series("a", [3, 2, 1]).sort()
 print(a.flags)
+=== chunks of a pandas column
+import pandas as pd, pyarrow as pa
+with cached_block("body"):
+    a = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([["a", None], ["b"]])))
+    b = pd.concat([a, a.astype("str")], keys=["x", "y"]).astype("str")
+    c = pd.Series(range(100_000)).astype("str").iloc[10:20]
+    d = pd.Series([], dtype="str")
+    e = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([[k] for k in range(100)])))
+print([(type(v.array), v.dtype, len(v.array._pa_array.chunks), v.tolist()) for v in (a, b, c, d)], e.tolist(), e.dtype)
 === chunks of a polars frame
 # needs: polars
 import polars as pl

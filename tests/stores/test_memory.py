@@ -6,9 +6,10 @@ import pytest
 
 PROGRAM = """\
 import resource, sys
-import numpy as np
+import numpy as np, pandas as pd, pyarrow as pa
 from blockcache import cached_block
 import blockcache.block
+TEXT = pd.ArrowDtype(pa.large_string())
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -28,12 +29,14 @@ BODIES = {
     "many arrays": "value = [np.full(MB // 8, float(i)) for i in range(SIZE // MB)]",
     "small arrays": "value = [np.full(8 << 10, float(i)) for i in range(SIZE // (64 << 10))]",
     "bytes": "value = b'x' * SIZE",
+    "text of pandas": "value = pd.Series(pd.array(['x' * MB], dtype=TEXT).repeat(SIZE // MB))",
 }
 TOUCHES = {
     "one array": "value += 1",
     "many arrays": "for one in value: one += 1",
     "small arrays": "for one in value: one += 1",
     "bytes": "value.count(b'y')",
+    "text of pandas": "[len(text) for text in value]",
 }
 
 

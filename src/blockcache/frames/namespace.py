@@ -114,9 +114,14 @@ class Namespace:
 
     def is_local(self, name: str) -> bool:
         """Whether a bound name is found before the globals; False for every name of a module."""
+        return name in self.local_among((name,))
+
+    def local_among(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of some bound names that are found before the globals; none of a module's."""
         found: dict[str, Any] = {}
-        self._read_locals({name: self.spelling(name)}, found)
-        return bool(found) and not self.is_module
+        if not self.is_module:
+            self._read_locals({name: self.spelling(name) for name in names}, found)
+        return frozenset(found)
 
     def is_variable(self, name: str) -> bool:
         """Whether a name lives in a slot of a function, which nobody outside can unbind."""

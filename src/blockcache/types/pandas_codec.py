@@ -26,6 +26,8 @@ from pandas.core.internals import managers
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import Reducer
 
+#: Of more of them, a copy in one piece is saved.
+_MOST_CHUNKS = 64
 _MANAGERS: tuple[type, ...] = (managers.BaseBlockManager,)
 
 
@@ -33,6 +35,8 @@ def reducer(cls: type) -> Reducer | None:
     """Marks arrays that frames have in common; the pickling itself is left to pandas."""
     if cls is pd.StringDtype:
         return _reduce_text
+    if _is_arrow(cls):
+        return _reduce_arrow
     return _mark_private if issubclass(cls, _MANAGERS) else None
 
 
@@ -46,6 +50,23 @@ _NAN = _Nan()
 
 def _reduce_text(dtype: Any, _collector: Collector) -> Any:
     return (pd.StringDtype, (dtype.storage, _NAN)) if isinstance(dtype.na_value, float) else NotImplemented
+
+
+def _is_arrow(cls: type) -> bool:
+    """Whether arrays of a class keep their values in Arrow's memory, and are pickled as pandas does it."""
+    base = getattr(pd.arrays, "ArrowExtensionArray", None)
+    return base is not None and issubclass(cls, base) and cls.__getstate__ is base.__getstate__
+
+
+def _reduce_arrow(array: Any, _collector: Collector) -> Any:
+    state = _arrow_state(array)
+    return NotImplemented if state is None else (copyreg.__newobj__, (type(array),), state)  # type: ignore[attr-defined]
+
+
+def _arrow_state(array: Any) -> dict[str, Any] | None:
+    """What pandas pickles of an array, but for the chunks: it would copy even a single one into another."""
+    chunks = getattr(vars(array).get("_pa_array"), "chunks", ())
+    return {**vars(array), "_pa_array": chunks, "_cache": {}} if 0 < len(chunks) <= _MOST_CHUNKS else None
 
 
 def _mark_private(manager: Any, collector: Collector) -> Any:
@@ -126,6 +147,8 @@ def typed(cls: type) -> Reducer | None:
 
 
 def _typed(value: Any, _collector: Collector) -> Any:
+    if _is_arrow(type(value)) and (parts := _arrow_state(value)) is not None:
+        return make_bare, (_NAMES[type(value)],), parts, None, None, set_state
     make, arguments, state = (*value.__reduce_ex__(5), None)[:3]
     if make in (copyreg.__newobj__, copyreg._reconstructor):  # type: ignore[attr-defined]
         made: tuple[Any, ...] = make_bare, (_NAMES[arguments[0]],)
