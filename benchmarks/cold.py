@@ -52,7 +52,7 @@ GOAL_S = 3e-3
 
 def run(folder: Path) -> float:
     """Seconds of the lookup in a fresh interpreter."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHONDONTWRITE"))}
     env |= {"XDG_CACHE_HOME": str(folder / "machine")}
     done = subprocess.run([sys.executable, "main.py"], cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

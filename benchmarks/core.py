@@ -250,7 +250,7 @@ class Row:
 def run(program: str, folder: Path, name: str = "bench.py") -> dict[str, float]:
     """Run a program in a fresh interpreter; what it says on its last line."""
     (folder / name).write_text(program)
-    env = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHONDONTWRITE"))}
     done = subprocess.run([sys.executable, name], cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stdout}\n{done.stderr}")

@@ -160,7 +160,8 @@ say(took=took, hit=bool(block.hit), read=read, bare=bare, peak=most, size=array.
 def run(program: str, folder: Path, *arguments: object) -> Any:
     """Run a program in a fresh interpreter; what it says on its last line."""
     (folder / "program.py").write_text(program)
-    env = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")} | {"XDG_CACHE_HOME": "cache-home"}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHONDONTWRITE"))}
+    env["XDG_CACHE_HOME"] = "cache-home"
     command = [sys.executable, "program.py", *map(str, arguments)]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

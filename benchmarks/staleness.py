@@ -292,7 +292,7 @@ def run(row: Row, form: Callable[[Row], str], folder: Path) -> tuple[str, bool]:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("{version}", "1.1" if "-1.1." in name else "1.0"))
-    env = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHONDONTWRITE"))}
     env["PYTHONPATH"] = os.pathsep.join([str(folder / "site-packages"), *filter(None, [env.get("PYTHONPATH")])])
     # Bytecode would hide an edit within the same second.
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "NAME_X": row.files.get("env", "")}

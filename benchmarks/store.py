@@ -132,7 +132,7 @@ def answer(arguments: list[str], folder: Path) -> tuple[Any, list[tuple[int, int
 
 
 def environment() -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("BLOCKCACHE_")}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BLOCKCACHE_", "PYTHONDONTWRITE"))}
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     return kept | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore", "XDG_CACHE_HOME": "cache-home"}
 

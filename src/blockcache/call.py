@@ -121,9 +121,9 @@ class _Names(Namespace):
         """The names by the alphabet."""
         return sorted(names)
 
-    def is_local(self, name: str) -> bool:
-        """Whether a name is an argument."""
-        return name in self.values and name != FUNCTION
+    def local_among(self, names: Iterable[str]) -> frozenset[str]:
+        """The arguments."""
+        return frozenset(name for name in names if name in self.values and name != FUNCTION)
 
     @property
     def is_module(self) -> bool:

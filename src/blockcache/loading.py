@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import sys
@@ -27,6 +28,8 @@ from blockcache.stores import Store
 NOT_GIVEN = "name not given back"
 #: Up to this size a blob is hashed at every load; the seal of a larger one is believed.
 _ALWAYS_HASHED_BYTES = 1 << 20
+#: Larger manifests are not held.
+_FEW_BYTES = 8 << 10
 #: How many entries of a key are looked at before all of them are listed.
 _MOST_VARIANTS = 64
 #: How many groups of a key's entries are looked at: where each run discovers other names, there is no end of them.
@@ -222,10 +225,16 @@ def _manifest(store: Store, key: Key, entry: str) -> Manifest | None:
     data = store.get(entry_name(key, entry))
     if data is None:
         return None
-    manifest = Manifest.from_json(data, key)
+    manifest = _of_few(bytes(data)) if len(data) <= _FEW_BYTES else Manifest.from_json(data, key)
     if manifest.key.digest != key.digest or (manifest.format in SERVED and manifest.entry_id != entry):
         raise IntegrityError(f"the entry of another key ({manifest.key.digest})")
     return manifest if manifest.format in SERVED else None
+
+
+@functools.lru_cache(maxsize=256)
+def _of_few(data: bytes) -> Manifest:
+    """What a small manifest says: in a loop it is read again and again."""
+    return Manifest.from_json(data)
 
 
 def _changed(manifest: Manifest, memo: str | None) -> Iterator[Difference]:

@@ -152,6 +152,8 @@ class Passage:
     waited_s: float = 0.0
     manifest: Manifest | None = None
     event: BlockFinished | None = None
+    _store_path: str = ""
+    _memo: str = ""
     noun: ClassVar[str] = "block"
 
     def check_excluded(self) -> None:
@@ -245,13 +247,17 @@ class Passage:
 
     @property
     def store_path(self) -> str:
-        """Where the store is."""
-        return settings.store_path(self.settings, self.place.folder)
+        """Where the store is; a body that changes the working folder does not move it."""
+        if not self._store_path:
+            self._store_path = settings.store_path(self.settings, self.place.folder)
+        return self._store_path
 
     @property
     def memo(self) -> str:
         """Folder for what this machine remembers of files; stores know nothing of it."""
-        return os.path.join(settings.local_folder(), "files")
+        if not self._memo:
+            self._memo = os.path.join(settings.local_folder(), "files")
+        return self._memo
 
     @property
     def memory(self) -> Memory | None:

@@ -317,6 +317,8 @@ _pyproject_of: dict[str, str | None] = {}
 _root_of: dict[str, str] = {}
 _warned: set[str] = set()
 _tables: dict[str, tuple[tuple[int, int, int], Mapping[str, Any]]] = {}
+_ENCODED = frozenset(map(os.environ.encodekey, VARIABLES.values()))
+_NONE_SET: tuple[str | None, ...] = (None,) * len(VARIABLES)
 _resolved: dict[tuple[object, ...], Settings] = {}
 
 
@@ -384,7 +386,7 @@ def resolve(
     given = (("mode", mode), ("store", store), ("capture", capture), ("max_size", max_size), ("keep", keep))
     arguments = {name: _check(name, value, _ARGUMENT) for name, value in given if value is not None}
     pyproject, stamp = _pyproject(anchor)
-    environment = tuple(map(os.environ.get, VARIABLES.values()))
+    environment = _environment()
     version, configured = _configured
     state = (anchor, pyproject, stamp, environment, version, *arguments.items())
     known = _resolved.get(state)
@@ -406,6 +408,15 @@ def resolve(
         _resolved.clear()
     _resolved[state] = settings
     return settings
+
+
+def _environment() -> tuple[str | None, ...]:
+    """What the variables of all settings hold."""
+    # A variable that is not set costs `os.environ.get` two exceptions; what it looks into costs next to nothing.
+    held = getattr(os.environ, "_data", None)
+    if type(held) is dict and held.keys().isdisjoint(_ENCODED):
+        return _NONE_SET
+    return tuple(map(os.environ.get, VARIABLES.values()))
 
 
 def in_force(

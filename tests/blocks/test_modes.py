@@ -126,3 +126,14 @@ def test_verify_compares_what_changed_in_place(project, appended, outcome):
     assert ran.outcomes == [outcome] and ran.stdout == "1\n"
     said = " ".join(ran.events[0]["differing"])
     assert ("rows" in said) == (outcome == "differs") and "same" not in said
+
+
+def test_a_body_that_changes_the_folder_does_not_move_the_store(project):
+    """A relative store is where the block began; what the run saves there, the next one finds."""
+    project.write(
+        main="import os\nfrom blockcache import cached_block\nos.makedirs('below', exist_ok=True)\n"
+        "with cached_block('moves', store='cache'):\n    os.chdir('below')\n    x = 1\nprint(x, os.getcwd())\n"
+    )
+    cold, warm = project.run(), project.run()
+    assert [cold.outcomes, warm.outcomes] == [["miss"], ["hit"]] and cold.stdout == warm.stdout
+    assert (project.folder / "cache" / "entries").is_dir() and not (project.folder / "below" / "cache").exists()

@@ -7,6 +7,7 @@ that reads like one by its length. That is decided by plain searches, because a 
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,7 @@ def _number(value: Any) -> str:
     return str(value)[:_LONGEST_NUMBER]
 
 
+@functools.lru_cache(maxsize=10_000)
 def _is_secret(name: str) -> bool:
     """Whether a name says that its value is not for other eyes; ``cfg.api_key (local)`` counts by ``api_key``."""
     low = name.partition(" ")[0].partition("#")[0].lower()
