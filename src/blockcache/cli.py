@@ -401,7 +401,7 @@ def _described(entry: Stored) -> str:
         lines.append("    nothing")
     lines += ["", "depends on", *(f"  {line}" for line in report.tree(report.Facts.of(manifest)).splitlines())]
     lines += ["", f"blobs, {report.size(manifest.size_bytes)} in all"]
-    lines += [f"    {b.digest}  {report.size(b.size_bytes)}" for b in manifest.all_blobs]
+    lines += [f"    {b.digest}  {report.size(b.size_bytes)} {b.coding}".rstrip() for b in manifest.all_blobs]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from blockcache import (
     capture,
     cells,
     changes,
+    compression,
     discovered,
     earlier,
     files,
@@ -38,6 +39,8 @@ from blockcache.texts import texts_of
 _MISSING = object()
 #: Files that one warning names.
 _MOST_NAMED = 3
+# The block that has said that nothing is compressed.
+_told: list[str] = []
 
 
 def save(
@@ -85,10 +88,22 @@ def save(
         accept=functools.partial(upkeep.check_size, run),
         memory=run.memory,
         share=run.shares,
+        compress=_compresses(run),
     )
     manifest = saving.save(request, results)
     wanted.tell_missed(run, manifest)
     return manifest
+
+
+def _compresses(run: Passage) -> bool:
+    """Whether packs are compressed; where that is wanted and cannot be done, one warning says so."""
+    if run.settings.compression == "none" or compression.is_there():
+        return run.settings.compression != "none"
+    if not _told and not run.is_automatic:
+        _told.append(run.name)
+        origin = run.settings.origin["compression"]
+        telling.warn(run, f"compression is 'zstd' ({origin}), which {compression.WAY_OUT}. Nothing is compressed")
+    return False
 
 
 def _refuse(run: Passage, recorded: discovered.Recorded, said: capture.Captured) -> None:

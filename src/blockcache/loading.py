@@ -13,7 +13,7 @@ from typing import Any
 
 import xxhash
 
-from blockcache import changes, discovered, generators, process
+from blockcache import changes, compression, discovered, generators, process
 from blockcache.codec import decode, is_typed
 from blockcache.codec.pack import open_pack
 from blockcache.errors import CodecError, IntegrityError
@@ -118,15 +118,19 @@ def lookup(request: Request) -> Lookup:
 def _loaded(request: Request, manifest: Manifest, held: Held | None, started: float) -> Lookup:
     """The values of an entry, which this process may hold as bytes."""
     store, memory, key = request.store, request.memory, request.built.key
-    blobs = held.copies() if held is not None else []
-    blobs = blobs or [verified(store, blob, may_write=request.may_write) for blob in manifest.blobs]
+    blobs, opened_s = held.copies() if held is not None else [], 0.0
+    if not blobs:
+        if manifest.is_coded and not compression.is_there():
+            why = f"its entry is compressed, which {compression.WAY_OUT}"
+            return Miss(why, nearest=manifest, same_key=True, cause="zstandard not installed")
+        blobs, opened_s = _opened(request, manifest)
     stream, buffers = open_pack(blobs[0], blobs[1:])
     if not request.unpickle and not is_typed(stream):
         return Miss("its entry is a pickle, and pickle is 'never'", nearest=manifest, same_key=True, cause="pickle")
     for module in manifest.imports:
         _import(module, request.find_module)
     upstream = Asked(request.find)
-    loaded, began_s = len(sys.modules), time.thread_time()
+    loaded, began_s = len(sys.modules), time.thread_time() - opened_s
     values = decode(
         stream,
         buffers,
@@ -152,6 +156,20 @@ def _loaded(request: Request, manifest: Manifest, held: Held | None, started: fl
     if memory is not None and (held is None or share):
         memory.keep(store.url, manifest, [[blob] for blob in blobs], values, kept, share=share)
     return Hit(manifest, values, time.perf_counter() - started, kept, held is not None, decode_s)
+
+
+def _opened(request: Request, manifest: Manifest) -> tuple[list[memoryview], float]:
+    """What the blobs of an entry stand for, and the processor's time that it took to decompress them."""
+    stored = [verified(request.store, blob, may_write=request.may_write) for blob in manifest.blobs]
+    began_s = time.thread_time()
+    for at, blob in enumerate(manifest.blobs):
+        try:
+            stored[at] = compression.content(stored[at], blob.coding)
+        except IntegrityError:
+            if request.may_write:
+                request.store.delete(f"blobs/{blob.digest}")  # it bears a seal, and the next save would leave it
+            raise
+    return stored, time.thread_time() - began_s
 
 
 def _held(store: Store, key: Key, memo: str | None, memory: Memory, share: bool) -> Held | None:

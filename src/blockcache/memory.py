@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from blockcache.model import Manifest
@@ -22,13 +22,16 @@ class Held(NamedTuple):
     ----------
     manifest
         Its record.
+    size_bytes
+        About what it takes.
     blobs
-        Its bytes; None where the store has to give them.
+        What its blobs stand for; None where the store has to give them.
     values, kept
         What it gives back, as live objects that every hit shares; None where every hit decodes its own.
     """
 
     manifest: Manifest
+    size_bytes: int
     blobs: tuple[bytes, ...] | None = None
     values: Mapping[str, object] | None = None
     kept: Mapping[str, Any] = {}
@@ -36,11 +39,6 @@ class Held(NamedTuple):
     def copies(self) -> list[memoryview]:
         """The blobs in memory of the caller's own, for values that are decoded from them write to it; or nothing."""
         return [memoryview(bytearray(blob)) for blob in self.blobs or ()]
-
-    @property
-    def size_bytes(self) -> int:
-        """About what it takes."""
-        return _OVERHEAD_BYTES + (self.manifest.size_bytes if self.blobs is not None or self.values is not None else 0)
 
 
 class Memory:
@@ -85,18 +83,24 @@ class Memory:
         self,
         url: str,
         manifest: Manifest,
-        blobs: Iterable[Iterable[Any]],
+        blobs: Sequence[Sequence[Any]],
         values: Mapping[str, object],
         kept: Mapping[str, Any],
         *,
         share: bool,
     ) -> None:
-        """Hold what was found or saved: its objects to share them, else its bytes where they are few."""
+        """Hold what was found or saved: its objects to share them, else its bytes where they are few.
+
+        ``blobs`` are in pieces, and not compressed: a manifest tells only what is stored.
+        """
+        size_bytes = sum(memoryview(piece).nbytes for pieces in blobs for piece in pieces)
         if share:
-            self.hold(url, Held(manifest, None, values, kept), share=True)
+            self.hold(url, Held(manifest, _OVERHEAD_BYTES + size_bytes, None, values, kept), share=True)
+        elif size_bytes <= _FEW_BYTES:
+            held = Held(manifest, _OVERHEAD_BYTES + size_bytes, tuple(map(b"".join, blobs)))
+            self.hold(url, held, share=False)
         else:
-            few = manifest.size_bytes <= _FEW_BYTES
-            self.hold(url, Held(manifest, tuple(map(b"".join, blobs)) if few else None), share=False)
+            self.hold(url, Held(manifest, _OVERHEAD_BYTES), share=False)
 
     def forget(self, url: str, digest: str) -> None:
         """Forget the entries of one key: one of them was made again."""

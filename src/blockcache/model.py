@@ -24,8 +24,8 @@ _READABLE = SERVED | {1, 2}
 #: From this format on a manifest ends with a digest of what stands before.
 _CHECKED_FROM = 4
 _CHECK = b' "check": '
-#: How the bytes of a blob may be coded in the store: as they are.
-_CODINGS = frozenset({""})
+#: How the bytes of a blob may be coded in the store: as they are, or compressed.
+_CODINGS = frozenset({"", "zstd"})
 
 #: Kinds of inputs, the likeliest cause of a miss first.
 Kind = Literal[
@@ -287,6 +287,11 @@ class Manifest:
     def size_bytes(self) -> int:
         """Bytes of all blobs, shared ones included."""
         return sum(b.size_bytes for b in self.all_blobs)
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether some of the bytes that are stored stand for others."""
+        return any(blob.coding for blob in self.blobs)
 
     def to_json(self) -> bytes:
         """The record as it is stored: indented JSON, one input a line, at the end a digest of the bytes before it."""

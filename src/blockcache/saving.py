@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from blockcache import changes, outputs
+from blockcache import changes, compression, outputs
 from blockcache.codec import Encoded, Forms, decode, encode
-from blockcache.codec.pack import lay_out
+from blockcache.codec.pack import Layout, lay_out
 from blockcache.errors import CodecError
 from blockcache.fingerprint.buffers import digest
 from blockcache.fingerprint.modules import is_library
@@ -26,6 +26,8 @@ from blockcache.nearest import met
 from blockcache.stores import Buffer, Store
 from blockcache.texts import redact, redacted
 
+#: A pack is compressed where no more than this share of it are regions, which a restore maps and does not read.
+_FEW_REGIONS = 0.1
 #: So much is worth the start of threads,
 _WORTH_THREADS_BYTES = 64 << 20
 #: and more of them at a time do not write faster.
@@ -95,6 +97,8 @@ class Request:
         Called with the bytes of all blobs before any is written; it may raise.
     memory, share
         As of the lookup.
+    compress
+        Whether the pack may be compressed.
     """
 
     store: Store
@@ -112,6 +116,7 @@ class Request:
     accept: Callable[[int], object] | None = None
     memory: Memory | None = None
     share: bool = False
+    compress: bool = False
 
 
 def save(request: Request, results: Results) -> Manifest:
@@ -130,10 +135,10 @@ def save(request: Request, results: Results) -> Manifest:
     address = Asked(request.walk.address)
     results, encoded = _encode(request, results, address)
     layout = lay_out(encoded)
+    pieces = [_pack(layout, request.compress)]
     if request.accept is not None:
         files = sum(row.size_bytes for row in made.rows) if made is not None else 0
-        request.accept(layout.pack_size + sum(b.nbytes for b in layout.large) + files)
-    pieces = [_Piece(_blob_of(layout.pack_parts, layout.pack_size), layout.pack_parts)]
+        request.accept(pieces[0].blob.size_bytes + sum(b.nbytes for b in layout.large) + files)
     pieces += _put_large(store, layout.large)
     _put(store, pieces[:1], made)
     manifest = _manifest(request, results, encoded, [piece.blob for piece in pieces])
@@ -145,9 +150,8 @@ def save(request: Request, results: Results) -> Manifest:
     if request.memory is not None:
         request.memory.forget(store.url, manifest.key.digest)
         share = request.share and not address.asked and not manifest.changed
-        request.memory.keep(
-            store.url, manifest, [piece.parts for piece in pieces], results.values, results.kept, share=share
-        )
+        blobs: list[Sequence[Buffer]] = [layout.pack_parts, *([region] for region in layout.large)]
+        request.memory.keep(store.url, manifest, blobs, results.values, results.kept, share=share)
     return manifest
 
 
@@ -246,17 +250,22 @@ class _Piece(NamedTuple):
     """A blob to be put."""
 
     blob: Blob
-    parts: list[Buffer]
+    parts: Iterable[Buffer]
 
     def put(self, store: Store) -> None:
         store.put(f"blobs/{self.blob.digest}", self.parts)
 
 
-def _blob_of(parts: Iterable[Buffer], size_bytes: int) -> Blob:
+def _pack(layout: Layout, compress: bool) -> _Piece:
+    parts, size_bytes = layout.pack_parts, layout.pack_size
+    if compress and layout.pack_regions_size <= _FEW_REGIONS * size_bytes:
+        frame = compression.squeezed(parts, size_bytes)
+        if frame is not None:
+            return _Piece(Blob(frame.digest, frame.size_bytes, "zstd"), frame)
     hasher = xxhash.xxh3_128()
     for part in parts:
         hasher.update(part)
-    return Blob(hasher.hexdigest(), size_bytes)
+    return _Piece(Blob(hasher.hexdigest(), size_bytes), parts)
 
 
 def _put(store: Store, pieces: Iterable[_Piece], made: outputs.Made | None) -> None:

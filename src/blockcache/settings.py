@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from blockcache.errors import CacheWarning, SettingError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["on", "off", "refresh", "readonly", "frozen", "verify"]
 Pickle = Literal["allowed", "never"]
+Compression = Literal["none", "zstd"]
 
 #: The folder of the default store.
 STORE_FOLDER = ".blockcache"
@@ -78,6 +79,8 @@ class Settings:
         Seconds after which no entry is served, and none stays in the store; None for no such time.
     pickle
         ``allowed``, or ``never``: only values that have a typed form are saved and loaded, and nothing is unpickled.
+    compression
+        ``none``, or ``zstd``: streams of many small objects are saved in fewer bytes.
     save_always
         Results that take longer to load than to make are kept too.
     redact
@@ -103,6 +106,7 @@ class Settings:
     keep: int | None = None
     ttl: float | None = None
     pickle: Pickle = "allowed"
+    compression: Compression = "none"
     save_always: bool = False
     redact: tuple[str, ...] = ()
     inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
@@ -126,20 +130,18 @@ class Choices(TypedDict, total=False):
     keep: int | str | None
     ttl: float | str | timedelta | None
     pickle: Pickle | None
+    compression: Compression | None
     save_always: bool | None
     redact: Sequence[str] | None
 
 
-def _as_mode(value: object) -> Mode:
-    if isinstance(value, str) and value in get_args(Mode):
-        return cast(Mode, value)
-    raise ValueError(f"one of {', '.join(get_args(Mode))}")
+def _one_of(*words: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        raise ValueError(f"one of {', '.join(words)}")
 
-
-def _as_pickle(value: object) -> Pickle:
-    if isinstance(value, str) and value in get_args(Pickle):
-        return cast(Pickle, value)
-    raise ValueError(f"one of {', '.join(get_args(Pickle))}")
+    return check
 
 
 def _as_flag(value: object) -> bool:
@@ -284,7 +286,7 @@ def _as_sets(value: object) -> Mapping[str, tuple[str, ...]]:
 
 _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "store": _as_path,
-    "mode": _as_mode,
+    "mode": _one_of(*get_args(Mode)),
     "quiet": _as_flag,
     "strict": _as_flag,
     "log": _as_path,
@@ -296,7 +298,8 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "max_size": _as_room,
     "keep": _as_count,
     "ttl": seconds_of,
-    "pickle": _as_pickle,
+    "pickle": _one_of(*get_args(Pickle)),
+    "compression": _one_of(*get_args(Compression)),
     "save_always": _as_flag,
     "redact": _as_patterns,
     "inputs": _as_sets,
@@ -337,7 +340,8 @@ def configure(**settings: Unpack[Choices]) -> None:
         functions that this process may hold (``"256 MB"``). ``wait``: how long at most to wait for another run of the
         same block (``"10min"``), ``"off"``, or ``"on"``: as long as it goes on. ``max_size``: bytes that the store may
         hold (``"20 GB"``, ``"none"``). ``keep``: how many entries of one name stay in it. ``ttl``: how old an entry may
-        be (``"30d"``). ``pickle``: ``"never"`` saves and loads typed forms only. ``save_always``: results that take
+        be (``"30d"``). ``pickle``: ``"never"`` saves and loads typed forms only. ``compression``: ``"zstd"`` saves
+        streams of many small objects in fewer bytes. ``save_always``: results that take
         longer to load than to make are kept too. ``redact``: regular expressions of what is not written to the store.
         None unsets a setting; a setting that is not named stays as it is.
 

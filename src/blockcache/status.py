@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from blockcache import catalogue, discovered, files, inputs, report, settings
+from blockcache import catalogue, compression, discovered, files, inputs, report, settings
 from blockcache.errors import CacheError
 from blockcache.fingerprint.code import facts
 from blockcache.fingerprint.modules import counted, installed
@@ -212,6 +212,8 @@ class _Judge:
             found.reason = "its entry is of an older format"
         elif not all(store.exists(f"blobs/{blob.digest}") for blob in manifest.blobs):
             found.reason = "its entry is not complete"
+        elif manifest.is_coded and not compression.is_there():
+            found.reason = f"its entry is compressed, which {compression.WAY_OUT}"
         for item in sorted(manifest.key.inputs, key=lambda i: i.kind != "definition"):
             self._input(found, item)
         self._declared(found)

@@ -106,7 +106,8 @@ def _thin_out(run: Passage, manifest: Manifest) -> None:
 
 def why_not(run: Passage, manifest: Manifest) -> str:
     """Why an entry is not loaded: its block runs quicker than it loads, and it goes; empty where it is to be loaded."""
-    if run.settings.mode != "on" or run.asks_only or manifest.size_bytes < _FEW_BYTES:
+    is_small = manifest.size_bytes < _FEW_BYTES and not manifest.is_coded
+    if run.settings.mode != "on" or run.asks_only or is_small:
         return ""
     load_s, run_s = _known(run), manifest.provenance.duration_s
     if load_s is None or load_s <= _TIMES * run_s or not _may_go(run, manifest):

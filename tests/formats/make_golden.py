@@ -1,4 +1,4 @@
-"""Writes the committed entries of the current format, a typed tree and a pickle: `python tests/formats/make_golden.py`.
+"""Writes the committed entries of the current format, a typed tree, a pickle and a compressed one: `python tests/formats/make_golden.py`.
 
 Run it once when a format number is new, never again for that number: the point of the entry is that later
 versions read what this one wrote.
@@ -13,6 +13,7 @@ import xxhash
 
 from blockcache.codec import Forms, encode
 from blockcache.codec.pack import lay_out
+from blockcache.compression import Frame
 from blockcache.fingerprint.modules import is_library
 from blockcache.model import FORMAT, Blob, Input, Key, Manifest, Output, Provenance
 
@@ -33,7 +34,7 @@ def values() -> dict[str, object]:
     }
 
 
-def write(folder: Path, forms: Forms) -> None:
+def write(folder: Path, forms: Forms, coding: str = "") -> None:
     """One entry."""
     folder.mkdir(exist_ok=True)
     encoded = encode(
@@ -41,10 +42,11 @@ def write(folder: Path, forms: Forms) -> None:
     )
     layout = lay_out(encoded)
     blobs = []
-    for data in (b"".join(bytes(part) for part in layout.pack_parts), *map(bytes, layout.large)):
+    pack = Frame(layout.pack_parts, layout.pack_size) if coding else map(bytes, layout.pack_parts)
+    for data in (b"".join(pack), *map(bytes, layout.large)):
         digest = xxhash.xxh3_128_hexdigest(data)
         (folder / f"{digest}.blob").write_bytes(data)
-        blobs.append(Blob(digest, len(data)))
+        blobs.append(Blob(digest, len(data), "" if blobs else coding))
     key = Key.of([Input("value", "x", "0" * 32, "3"), Input("distribution", "numpy", "2.1.0", "2.1.0")])
     made = Provenance("2026-11-28T12:00:00+00:00", 1.5, "script", "main.py", 3, "3.12.1", "0.1.0", "here", "me")
     outputs = tuple(Output(name, type(value).__name__, "", encoded.codecs[name]) for name, value in values().items())
@@ -54,6 +56,7 @@ def write(folder: Path, forms: Forms) -> None:
 def main() -> None:
     write(HERE, "typed")
     write(HERE.with_name(f"{HERE.name}-pickle"), "pickle")
+    write(HERE.with_name(f"{HERE.name}-zstd"), "pickle", "zstd")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import xxhash
 
 from blockcache.codec import decode
 from blockcache.codec.pack import open_pack
+from blockcache.compression import content
 from blockcache.errors import IntegrityError
 from blockcache.model import SERVED, Key, Manifest
 
@@ -26,6 +27,8 @@ def test_the_committed_entry_is_read(folder):
     blobs = [memoryview(bytearray((folder / f"{b.digest}.blob").read_bytes())) for b in manifest.blobs]
     for blob, data in zip(manifest.blobs, blobs, strict=True):
         assert (xxhash.xxh3_128_hexdigest(data), len(data)) == (blob.digest, blob.size_bytes)
+    assert [blob.coding for blob in manifest.blobs] == ["zstd" if folder.name.endswith("-zstd") else "", ""]
+    blobs = [content(data, blob.coding) for blob, data in zip(manifest.blobs, blobs, strict=True)]
     stream, buffers = open_pack(blobs[0], blobs[1:])
     values = decode(stream, buffers, resolve={}.__getitem__, module_globals={})
     assert list(values) == [o.name for o in manifest.outputs]

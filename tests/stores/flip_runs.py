@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 from probe import program_in
 
+from blockcache import configure
+
 PROGRAM = """\
 import numpy as np
 from blockcache import cached_block
 
-def work(size, mode):
+def work(size, rows, mode):
     with cached_block("work", mode=mode) as block:
-        small = {"a": [1, 2.5, "three"], "size": size}
+        small = {"a": [1, 2.5, "three"], "size": size, "rows": [{"k": k} for k in range(rows)]}
         large = np.arange(float(size))
     return block.hit, small, large
 """
@@ -34,16 +36,19 @@ def flips(files: list[Path], most: int, rng: random.Random):
 
 
 def main() -> None:
-    """Take a folder, the length of the array, how many flips at most, and a seed."""
-    folder, size, most, rng = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), random.Random(int(sys.argv[4]))
+    """Take a folder, the length of the array, of the list, how many flips at most, a seed."""
+    folder, size, rows, most, seed = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    rng = random.Random(seed)
     program = program_in(folder, PROGRAM)
-    program.work(size, "on")
-    assert program.work(size, "readonly")[0]
+    configure(compression="zstd" if rows else "none")
+    program.work(size, rows, "on")
+    assert program.work(size, rows, "readonly")[0]
     families = ("blobs", "entries", "names")
     files = [p for f in families for p in Path(".blockcache", f).rglob("*") if p.is_file() and p.stat().st_size]
     (manifest,) = Path(".blockcache", "entries").rglob("*.json")
     files = [p for p in files if p.name != json.loads(manifest.read_bytes())["texts"]]  # no hit reads those
     expected = np.arange(float(size))
+    like = {"a": [1, 2.5, "three"], "size": size, "rows": [{"k": k} for k in range(rows)]}
     problems, hits, flipped = [], 0, 0
     for path, at in flips(files, most, rng):
         status = path.stat()
@@ -56,8 +61,8 @@ def main() -> None:
             try:
                 with warnings.catch_warnings(record=True) as warned:
                     warnings.simplefilter("always")
-                    hit, small, large = program.work(size, "readonly")
-                if small != {"a": [1, 2.5, "three"], "size": size} or not np.array_equal(large, expected):
+                    hit, small, large = program.work(size, rows, "readonly")
+                if small != like or not np.array_equal(large, expected):
                     problems.append(f"{label}: a wrong value, hit {hit}")
                 if len(warned) > 1:
                     problems.append(f"{label}: {[str(w.message) for w in warned]}")
@@ -68,5 +73,5 @@ def main() -> None:
             os.pwrite(file.fileno(), was, at)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         flipped += 1
-    assert program.work(size, "frozen")[0], "all is as it was"
+    assert program.work(size, rows, "frozen")[0], "all is as it was"
     print(json.dumps({"problems": problems[:20], "hits": hits, "flips": flipped}))

@@ -79,11 +79,17 @@ def test_the_disk_is_full_at_any_byte(tmp_path):
 
 def test_a_flipped_bit_in_each_byte_of_a_small_entry(tmp_path):
     """Manifest and pack: the value is right, nothing is raised, and nothing that is wrong is a hit."""
-    found = harness("flip_runs.py", tmp_path / "runs", 20, 100_000, 1)
+    found = harness("flip_runs.py", tmp_path / "runs", 20, 0, 100_000, 1)
     assert found["problems"] == [] and found["flips"] > 1000 and found["hits"] == 0
 
 
 def test_flipped_bits_in_a_large_entry(tmp_path):
     """Somebody writes into a large blob: its time tells, and it is hashed before it is used."""
-    found = harness("flip_runs.py", tmp_path / "runs", 400_000, 10_000 if LONG else 300, 1)
+    found = harness("flip_runs.py", tmp_path / "runs", 400_000, 0, 10_000 if LONG else 300, 1)
+    assert found["problems"] == [] and found["hits"] == 0
+
+
+def test_flipped_bits_in_a_compressed_entry(tmp_path):
+    """The pack is a frame of zstd, of which no more is believed."""
+    found = harness("flip_runs.py", tmp_path / "runs", 20, 50_000, 10_000 if LONG else 300, 1)
     assert found["problems"] == [] and found["hits"] == 0

@@ -52,3 +52,24 @@ def test_the_peak_is_the_value_and_64_mb(project, what):
         found, more = project.run(started=True).stdout.split()
         mapped = SIZE if what == "bytes" and hit == "True" else 0
         assert found == hit and int(more) <= SIZE + mapped + 64 * MB, f"{int(more) / MB:.0f} MB more"
+
+
+def test_compressing_a_stream_needs_no_second_one(project):
+    """170 MB of texts that compress to a half: saving them takes no more memory than without, but for a few MiB."""
+    body = "value = ['%0540x' % rng.getrandbits(2160) for _ in range(300_000)]"
+    text = PROGRAM.format(body=body, touch="").replace("import resource, sys", "import random, resource, sys")
+    project.write(main=text.replace("before =", "rng = random.Random(1)\nbefore ="))
+    more = {}
+    for setting in ("none", "zstd"):
+        for hit in ("False", "True"):
+            env = {"BLOCKCACHE_COMPRESSION": setting, "BLOCKCACHE_STORE": setting}
+            found, peak = project.run(started=True, env=env).stdout.split()
+            assert found == hit
+            more[setting, hit] = int(peak)
+    assert 2 * size_of(project, "zstd") < 1.3 * size_of(project, "none")
+    for hit in ("False", "True"):
+        assert more["zstd", hit] <= more["none", hit] + 32 * MB, more
+
+
+def size_of(project, store):
+    return sum(p.stat().st_size for p in (project.folder / store / "blobs").rglob("*") if p.is_file())

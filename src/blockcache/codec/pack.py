@@ -49,8 +49,8 @@ class Layout(NamedTuple):
     ----------
     pack_parts
         The pack in pieces, in the memory of the values themselves.
-    pack_size
-        Bytes of the pack.
+    pack_size, pack_regions_size
+        Bytes of the pack; how many of them are those of regions.
     large
         Regions that become blobs of their own, in the order in which the pack refers to them.
         Two of them may hold equal bytes and so have one blob; each is opened on its own.
@@ -58,6 +58,7 @@ class Layout(NamedTuple):
 
     pack_parts: list[Buffer]
     pack_size: int
+    pack_regions_size: int
     large: list[memoryview]
 
 
@@ -66,7 +67,7 @@ def lay_out(encoded: Encoded) -> Layout:
     stream, regions, slices = encoded.stream, encoded.regions, encoded.slices
     threshold = max(LARGE_BYTES, -(-sum(r.nbytes for r in regions) // LARGE_SHARE))
     stream_size = sum(len(piece) for piece in stream)
-    end = _HEADER.size + len(regions) * _REGION.size + len(slices) * _SLICE.size + stream_size
+    end = tail_at = _HEADER.size + len(regions) * _REGION.size + len(slices) * _SLICE.size + stream_size
     index = [b""]
     tail: list[Buffer] = []
     large = []
@@ -81,7 +82,7 @@ def lay_out(encoded: Encoded) -> Layout:
         end += padding + region.nbytes
     index += [_SLICE.pack(*place) for place in slices]
     index[0] = _HEADER.pack(MAGIC, FORMAT, 0, end, len(regions), len(slices), stream_size)
-    return Layout([b"".join(index), *stream, *tail], end, large)
+    return Layout([b"".join(index), *stream, *tail], end, end - tail_at, large)
 
 
 def open_pack(pack: memoryview, large: Sequence[memoryview]) -> tuple[memoryview, list[memoryview]]:
