@@ -383,10 +383,16 @@ def _of_torch(torch: Any, text: bool) -> _States:
         "matmul precision": torch.get_float32_matmul_precision(),
         "gradients": torch.is_grad_enabled(),
         "cudnn": (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32),
+        "autocast": str(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else "",
     }
     changed = {k: v for k, v in state.items() if v != _TORCH[k]}
     if changed:
         yield "torch settings", sorted(changed.items())
+    if text:
+        options = vars(torch._tensor_str.PRINT_OPTS)
+        changed = {k: v for k, v in options.items() if k in TORCH_TEXTS and v != TORCH_TEXTS[k]}
+        if changed:
+            yield "torch.printoptions", sorted(changed.items())
 
 
 _TORCH: dict[str, object] = {
@@ -396,7 +402,10 @@ _TORCH: dict[str, object] = {
     "matmul precision": "highest",
     "gradients": True,
     "cudnn": (False, False, True),
+    "autocast": "",
 }
+#: How torch writes tensors where nobody has said otherwise.
+TORCH_TEXTS: dict[str, object] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
 
 
 def _of_jax(config: Any, text: bool) -> _States:

@@ -166,7 +166,7 @@ class Walk:
         if found is not None:
             return found if PLAIN.keys() >= set(map(type, found)) else [*map(_hold, found)]
         try:
-            return fingerprint(value, self._label, ignored=self._ignored, locate=False)
+            return fingerprint(layer.digested(value), self._label, ignored=self._ignored, locate=False)
         except (FingerprintError, TypeError):
             return None  # without content: its own probe tells
 

@@ -45,6 +45,8 @@ class Layer:
         Whether it can change at all.
     still
         More objects in it, of which nothing is watched: results may hold them, and nobody changes them.
+    digested
+        What the digest is of, where the object itself has no content.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Layer:
     ready: Callable[[Any, Any], bool] = lambda _obj, _contents: True
     watched: bool = True
     still: Callable[[Any], Iterable[tuple[Step, object]]] = lambda _: ()
+    digested: Callable[[Any], object] = lambda obj: obj
 
 
 # -- items of containers -------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from blockcache.ambient import NUMPY_ERRORS, NUMPY_TEXTS, flat
+from blockcache.ambient import NUMPY_ERRORS, NUMPY_TEXTS, TORCH_TEXTS, flat
 from blockcache.errors import CodecError
 
 #: Differences by facet, as plain values.
@@ -360,6 +360,7 @@ def _read_torch(module: Any) -> dict[str, Any]:
         "deterministic": module.are_deterministic_algorithms_enabled(),
         "matmul precision": module.get_float32_matmul_precision(),
         "gradients": module.is_grad_enabled(),
+        "threads": module.get_num_threads(),
         "cudnn": (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32),
     }
 
@@ -372,12 +373,18 @@ def _write_torch(module: Any, difference: Mapping[str, Any]) -> None:
         "deterministic": module.use_deterministic_algorithms,
         "matmul precision": module.set_float32_matmul_precision,
         "gradients": module.set_grad_enabled,
+        "threads": module.set_num_threads,
     }
     for name, value in difference.items():
         if name == "cudnn":
             cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = value
         else:
             put[name](value)
+
+
+def _read_torch_texts(module: Any) -> dict[str, Any]:
+    options = vars(module._tensor_str.PRINT_OPTS)
+    return {name: options[name] for name in TORCH_TEXTS}
 
 
 _FRESH_TORCH = {
@@ -449,5 +456,16 @@ _FACETS = {
         lambda config, difference: config._get_threadlocal_config().update(difference),
         lambda config: dict(config._global_config),
     ),
-    "torch settings": _Facet("torch", _read_torch, _write_torch, lambda _: dict(_FRESH_TORCH)),
+    "torch settings": _Facet(
+        "torch",
+        _read_torch,
+        _write_torch,
+        lambda torch: {**_FRESH_TORCH, "threads": torch.get_num_threads()},
+    ),
+    "torch.printoptions": _Facet(
+        "torch",
+        _read_torch_texts,
+        lambda torch, difference: torch.set_printoptions(**difference),
+        lambda _: dict(TORCH_TEXTS),
+    ),
 }

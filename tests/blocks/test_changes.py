@@ -471,6 +471,7 @@ with cached_block("w"):
         loss.backward()
         opt.step()
     last = float(loss)
+    del loss  # a part of a graph is not saved
 print(last, w, w is net[0].weight, opt.state[w]["step"], net[1].running_mean, torch.rand(1))
 === views of arrays of objects
 # needs: numpy

@@ -15,7 +15,7 @@ import numpy as np
 
 from blockcache.codec.regions import MOST_GAPS, Collector
 from blockcache.codec.registry import Reducer
-from blockcache.types import numpy_texts
+from blockcache.types import numpy_texts, torch_memory
 
 # Other kinds (objects, variable-width text) hold pointers.
 _PLAIN_KINDS = frozenset("biufcmMSUV")
@@ -171,9 +171,10 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
         return NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
-        owner = _owner(low, high, collector)
-        if owner is not None:
-            offset = array.__array_interface__["data"][0] - _bounds(owner)[0]
+        found = _owner(low, high, collector)
+        if found is not None:
+            owner, first = found
+            offset = array.__array_interface__["data"][0] - first
             return make_view, (owner, array.shape, array.dtype, offset, array.strides, bool(array.flags.writeable))
     memory = _memory(array, collector)
     if _is_locked(array):
@@ -203,13 +204,15 @@ def _object_view(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     return (make_text_view, (owner, start, step, array.shape, "C", *read_only)) if step else None
 
 
-def _owner(low: int, high: int, collector: Collector) -> np.ndarray[Any, Any] | None:
-    """The upstream array whose memory holds these bytes."""
+def _owner(low: int, high: int, collector: Collector) -> tuple[Any, int] | None:
+    """The upstream array, or tensor of torch, whose memory holds these bytes, and where that begins."""
     for value in collector.upstream:
-        if isinstance(value, np.ndarray) and _is_plain(value) and value.flags.forc:
-            first, last = _bounds(value)
-            if first <= low and high <= last:
-                return value
+        if isinstance(value, np.ndarray):
+            place = _bounds(value) if _is_plain(value) and value.flags.forc else None
+        else:
+            place = torch_memory.bounds(value)
+        if place is not None and place[0] <= low and high <= place[1]:
+            return value, place[0]
     return None
 
 
@@ -242,15 +245,18 @@ def make_text_view(
 
 
 def make_view(
-    owner: np.ndarray[Any, Any],
+    owner: Any,
     shape: tuple[int, ...],
     dtype: Any,
     offset: int,
     strides: tuple[int, ...],
     writeable: bool,
 ) -> np.ndarray[Any, Any]:
-    """A view of an upstream array."""
-    memory = owner if owner.flags.c_contiguous else owner.T
+    """A view of an upstream array, or over an upstream tensor."""
+    if isinstance(owner, np.ndarray):
+        memory = owner if owner.flags.c_contiguous else owner.T
+    else:
+        memory = torch_memory.memory_of(owner)
     array: np.ndarray[Any, Any] = np.ndarray(shape, dtype, memory, offset, strides)
     if not writeable:
         array.flags.writeable = False
