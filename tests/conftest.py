@@ -21,6 +21,7 @@ EVERYWHERE = (
     "tests/unit/test_entry_point",
     "tests/unit/test_events",
     "tests/unit/test_namespace",
+    "tests/unit/test_opened",
     "tests/unit/test_settings",
     "tests/unit/test_typed",
 )

@@ -260,6 +260,7 @@ def _verify_script(
 @click.pass_obj
 def config(store_argument: str | None, as_json: bool) -> None:
     """Show each setting in the current directory, and where it comes from."""
+    from blockcache.discovered import kernel
     from blockcache.mounts import is_shared, kind_of
     from blockcache.stores.local import LocalStore
 
@@ -284,6 +285,8 @@ def config(store_argument: str | None, as_json: bool) -> None:
         else ""
     )
     click.echo(f"\nstore: {path}{note}")
+    if not kernel.tells(str(Path.cwd())):
+        click.echo("the kernel does not tell here which files a reader in C opens: what no code names, name in inputs=")
 
 
 @main.command()

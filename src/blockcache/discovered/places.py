@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from types import FrameType
 
+from blockcache import files
 from blockcache.fingerprint.modules import origin_of_file
 from blockcache.model import Stat
 
@@ -88,6 +89,16 @@ def is_bytecode(path: str) -> bool:
     return path.endswith(".pyc") or "__pycache__" in path
 
 
+def is_code(name: str) -> bool:
+    """Whether a file of this name is code, which counts by what is loaded: a module, a shared object."""
+    return name.endswith((".py", ".pyc", ".so")) or ".so." in name
+
+
+def is_bookkeeping(name: str) -> bool:
+    """Whether a file of this name is one that sqlite keeps beside a database while it is open."""
+    return name.endswith(("-wal", "-shm", "-journal"))
+
+
 _METADATA_READERS = ("importlib/metadata", "importlib_metadata", "pkg_resources")
 
 
@@ -113,6 +124,11 @@ class Caller:
     def is_us(self) -> bool:
         """Whether blockcache itself asked."""
         return self.frame is not None and self.frame.f_code.co_filename.startswith(_OURS)
+
+    @property
+    def reads_content(self) -> bool:
+        """Whether blockcache reads a file for its digest: an input of some block, which the body may read as well."""
+        return self.frame is not None and self.frame.f_code.co_filename == files.content.__code__.co_filename
 
     @property
     def is_local(self) -> bool:
@@ -202,6 +218,21 @@ def stat(path: str) -> Stat | None:
 def is_file(name: str) -> bool:
     """Whether there is something that is not a folder."""
     return stat(name) not in (None, FOLDER)
+
+
+def is_held_for_writing(path: str) -> bool:
+    """Whether this process has a file open that it may write to."""
+    with contextlib.suppress(OSError, ValueError):
+        wanted = _os_stat(path)
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found = _os_stat(f"/proc/self/fd/{number}")
+                if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    with open(f"/proc/self/fdinfo/{number}") as lines:
+                        flags = next(line for line in lines if line.startswith("flags:"))
+                    if int(flags.split()[1], 8) & (os.O_WRONLY | os.O_RDWR):
+                        return True
+    return False
 
 
 def is_program(path: str) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 
-from blockcache import files
-from blockcache.discovered import check, places
+from blockcache import files, mounts
+from blockcache.discovered import check, folders, kernel, places
 from blockcache.errors import FingerprintError
 from blockcache.model import Input, Stat
 from blockcache.outputs import Declared
@@ -17,6 +19,8 @@ from blockcache.outputs import Declared
 _MOST_CLASSES = 10_000
 #: Beyond, the run is not saved: a manifest of so many lines would cost more than it spares.
 _MOST_READS = 200_000
+#: So much the clocks of machines that share a file system may differ.
+_CLOCKS_APART_NS = 10_000_000_000
 #: `inspect.CO_OPTIMIZED`, without importing it.
 _IS_FUNCTION = 1
 
@@ -101,13 +105,15 @@ class Recorder:
         self._constants = tuple(constants)
         self._memo = memo
         self._outputs = outputs
-        self._ignored = tuple(os.path.join(os.path.abspath(f), "") for f in (*ignore, *((memo,) if memo else ())))
-        self._cwd = ""
+        self.ignored = tuple(os.path.join(os.path.abspath(f), "") for f in (*ignore, *((memo,) if memo else ())))
+        self.folder = ""
         self._started_ns = 0
         self._reads: dict[str, _Read] = {}
         self._written: dict[str, Stat | None] = {}
         self._made: set[str] = set()
+        self._heard: dict[tuple[kernel.Folder, str], kernel.Heard] = {}
         self._produced: set[str] = set()
+        self._wrote: set[str] = set()
         self._names: dict[str, str] = {}
         self._variables: dict[str, str | None] = {}
         self._set: set[str] = set()
@@ -124,7 +130,7 @@ class Recorder:
         """Begin to record."""
         from blockcache.discovered import watch
 
-        self._cwd = os.getcwd()
+        self.folder = os.getcwd()
         self._started_ns = time.time_ns()
         try:
             has_calls = watch.begin(self)
@@ -133,6 +139,8 @@ class Recorder:
                 self.ran(code)
             for name in places.files_behind(self._texts):
                 self.read(name, opened=True)
+            folders.named(places.texts_of(self._texts))
+            folders.below(self.folder)
             if not has_calls:
                 self.guess(self._texts)
                 self.guess(places.pairs((self._texts, self._constants)))
@@ -146,6 +154,7 @@ class Recorder:
 
         watch.end(self)
         try:
+            self._take_heard()
             return self._result()
         except Exception as error:
             trouble = f"what it read could not be told ({type(error).__name__}: {error})"
@@ -163,6 +172,7 @@ class Recorder:
         if known is None or (opened and not known.opened):
             if self._ignores(path) or self._is_inside_own(path):
                 return
+            folders.near(path)
             if (
                 path not in self._written or places.stat(path) == self._written[path]
             ):  # else the body reads what it wrote
@@ -192,6 +202,7 @@ class Recorder:
         if places.stat(path) != places.FOLDER:
             self.read(name, opened=False, asked=True)
         elif not self._ignores(os.path.join(path, "")) and not self._is_inside_own(os.path.join(path, "")):
+            folders.below(path)
             self._note_names(name.removeprefix("./"), check.EXISTS)
 
     def write(self, name: str, *, keeps: bool = False) -> None:
@@ -202,6 +213,7 @@ class Recorder:
                 self.read(name, opened=True)
             self._outputs.writes(output)
         if path not in self._written and not self._ignores(path) and not places.is_bytecode(path):
+            folders.near(path)
             before = self._written.setdefault(path, places.stat(path))
             if before is None:
                 self._made.add(path)
@@ -239,6 +251,7 @@ class Recorder:
         path = os.path.join(os.getcwd(), base, "")
         if self._ignores(path) or self._is_inside_own(path):
             return
+        folders.below(path)
         self._note_names(name.removeprefix("./") or os.curdir, kind)
 
     def given(self, value: object, *, writes: bool = False) -> None:
@@ -267,7 +280,9 @@ class Recorder:
     def guess(self, values: object, *, may_write: bool = False) -> bool:
         """Whether ``values`` (texts that code has or hands on) name existing files, which then count as read."""
         found = False
-        for text in places.texts_of(values):
+        texts = list(places.texts_of(values))
+        folders.named(texts)
+        for text in texts:
             for name, is_target in places.names_in(text, is_name=False):
                 if not is_target and places.is_file(name) and not name.endswith((".py", ".pyc")):
                     self.read(name, opened=False)
@@ -342,6 +357,11 @@ class Recorder:
         if code.co_flags & _IS_FUNCTION:
             self.guess([c for c in code.co_consts if type(c) in (str, tuple, bytes)])
 
+    def heard(self, found: Mapping[tuple[kernel.Folder, str], kernel.Heard]) -> None:
+        """The kernel says what has happened in folders; what it means is known when the body is over."""
+        for place, heard in found.items():
+            self._heard[place] = self._heard.get(place, kernel.Heard()) | heard
+
     def trouble(self, error: Exception) -> None:
         """A watcher failed: what it did not see makes the run unfit to be saved."""
         self._troubles.setdefault(f"what it reads could not be watched ({type(error).__name__}: {error})")
@@ -349,7 +369,7 @@ class Recorder:
     # -- which files and under what name -----------------------------------------------------
 
     def _ignores(self, path: str) -> bool:
-        return path.startswith(self._ignored) or places.is_settled(path)
+        return path.startswith(self.ignored) or places.is_settled(path)
 
     def _is_inside_own(self, path: str) -> bool:
         """Whether a path lies in a folder that the body made; a folder's own path ends with a separator."""
@@ -370,10 +390,10 @@ class Recorder:
         is another file, the second is not. So both names count, unless the absolute one was asked for by a library
         and project code gave a relative one.
         """
-        inside = os.path.join(self._cwd, "")
-        if not os.path.isabs(name) and cwd == self._cwd:
+        inside = os.path.join(self.folder, "")
+        if not os.path.isabs(name) and cwd == self.folder:
             return {name.removeprefix("./")}
-        if path.rstrip("/") == self._cwd:
+        if path.rstrip("/") == self.folder:
             return {os.curdir, path} if os.path.isabs(name) else {os.curdir}
         if not path.startswith(inside):
             return {path}
@@ -411,11 +431,41 @@ class Recorder:
 
     # -- the result --------------------------------------------------------------------------
 
+    def _take_heard(self) -> None:
+        """What the kernel says that this process has opened, and no watcher has named, is read or written."""
+        is_shared = functools.cache(lambda folder: mounts.is_shared(mounts.kind_of(folder.paths[0])))
+        for (folder, name), heard in self._heard.items():
+            if not heard.ours & (kernel.OPEN | kernel.MADE) or places.is_code(name) or places.is_bookkeeping(name):
+                continue
+            paths = [*(os.path.join(path, name) for path in folder.paths), *folder.links.get(name, ())]
+            known = [path for path in paths if path in self._reads]
+            if (known and all(self._reads[path].opened for path in known)) or any(map(self._ignores, paths)):
+                continue
+            if any(path in self._written and places.stat(path) != self._written[path] for path in paths):
+                continue  # a watcher has said that the body writes it
+            now = places.stat(paths[0])
+            changed_ns = max(now.mtime_ns, now.ctime_ns) if now is not None else sys.maxsize
+            is_new = changed_ns >= folder.since_ns
+            if not is_new and changed_ns + _CLOCKS_APART_NS >= folder.since_ns:
+                is_new = is_shared(folder)  # where another machine keeps the times, its clock may be behind
+            is_own = heard.ours & (kernel.MADE | kernel.CHANGED)
+            if is_new and not is_own:  # through a memory map, which the kernel does not tell
+                is_own = heard.ours & kernel.WRITABLE or places.is_held_for_writing(paths[0])
+            if is_own:
+                if now is not None and not known:
+                    self._wrote.add(paths[0])
+            elif known or not (is_new or heard.others & (kernel.MADE | kernel.CHANGED)):
+                for path in known or paths:
+                    self.read(path, opened=True, by_library=True)
+            elif not any(map(self._is_inside_own, paths)):
+                shown = paths[0].removeprefix(os.path.join(self.folder, ""))
+                self._troubles.setdefault(f"{shown} was read, and changed while the block ran")
+
     def _result(self) -> Recorded:
         inputs: dict[tuple[str, str], Input] = {}
         stats: dict[str, Stat] = {}
         conflicts = dict(self._troubles)
-        written = {path for path, before in list(self._written.items()) if places.stat(path) != before}
+        written = {path for path, before in list(self._written.items()) if places.stat(path) != before} | self._wrote
         has_writer = any(map(places.is_writing, list(self._attributes)))
         for read in list(self._reads.values()):
             now = places.stat(read.path)
@@ -462,7 +512,7 @@ class Recorder:
             inputs["env", name] = Input("env", name, check.of_variable(value))
         if self._all_variables is not None:
             inputs["env", check.ALL_NAMES] = Input("env", check.ALL_NAMES, self._all_variables)
-        inside = os.path.join(self._cwd, "")
+        inside = os.path.join(self.folder, "")
         return Recorded(
             tuple(sorted(inputs.values())),
             stats,
@@ -476,7 +526,7 @@ class Recorder:
         """Whether a file that the body made is still there, or what it removed was there before."""
         now = places.stat(path)
         is_left = now != places.FOLDER and (now is not None or self._written.get(path) is not None)
-        return is_left and self._output(path) is None and not places.is_nobodys(path, self._cwd)
+        return is_left and self._output(path) is None and not places.is_nobodys(path, self.folder)
 
 
 def _names_digest(name: str) -> str:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from blockcache.discovered import check, places
+from blockcache.discovered import check, folders, places
 from blockcache.discovered.places import Caller
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _recorders: tuple[Recorder, ...] = ()
 _lock = threading.RLock()
 _is_installed = False
+#: The kernel keeps 16,384 news: so many files are opened between two times of asking.
+_MOST_OPENS = 4_000
+_opens = 0
 
 
 def begin(recorder: Recorder) -> bool:
@@ -30,10 +33,13 @@ def begin(recorder: Recorder) -> bool:
     global _recorders, _is_installed
     from blockcache.discovered import calls, wrappers
 
+    folders.prepare()
     with _lock:
         if not _is_installed:
             sys.addaudithook(_on_event)
             _is_installed = True
+        _hear()
+        folders.begin(recorder.folder, recorder.ignored)
         _recorders = (*_recorders, recorder)
         wrappers.install()
         return calls.begin(recorder.codes)
@@ -45,8 +51,10 @@ def end(recorder: Recorder) -> None:
     from blockcache.discovered import calls, wrappers
 
     with _lock:
+        _hear()
         _recorders = tuple(r for r in _recorders if r is not recorder)
         if not _recorders:
+            folders.end()
             calls.end()
             wrappers.remove()
 
@@ -63,6 +71,15 @@ def tell(what: Callable[[Recorder], object]) -> None:
             what(recorder)
         except Exception as error:
             recorder.trouble(error)
+
+
+def _hear() -> None:
+    """Tell everyone what the kernel has to say by now."""
+    found, is_whole = folders.hear()
+    if found:
+        tell(lambda r: r.heard(found))
+    if not is_whole:
+        tell(lambda r: r.clause("opens more files at once than the system tells of"))
 
 
 def absorb(inputs: Iterable[Input], untracked: Iterable[str] = (), files: Iterable[str] = ()) -> None:
@@ -96,6 +113,8 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
         caller = Caller(sys._getframe(1))
         if not caller.is_us:
             handler(caller, *arguments)
+        elif handler in (_open, _renamed, _linked) and not caller.reads_content:
+            _pass_over(*arguments[:2])
     except Exception as error:
         trouble = error  # an exception that left a hook would be raised in the program
         tell(lambda r: r.trouble(trouble))
@@ -121,7 +140,13 @@ def _open(caller: Caller, path: object, _mode: object, flags: int) -> None:
         _worker(caller)  # the descriptor of a pipe
         return
     if caller.is_metadata:
+        _pass_over(path)
         return
+    global _opens
+    _opens += 1
+    if _opens % _MOST_OPENS == 0:
+        with _lock:
+            _hear()
     name = os.fsdecode(path)
     if caller.is_import and name.endswith((".py", ".pyc", ".so")):
         if caller.runs_a_file:
@@ -138,6 +163,13 @@ def _open(caller: Caller, path: object, _mode: object, flags: int) -> None:
     if access:
         keeps = not flags & (os.O_TRUNC | os.O_EXCL)
         tell(lambda r: r.write(name, keeps=keeps))
+
+
+def _pass_over(*paths: object) -> None:
+    """The kernel will say that these were opened or made, and they are neither inputs nor outputs."""
+    for path in paths:
+        if isinstance(path, (str, bytes)):
+            folders.pass_over(os.path.join(os.getcwd(), os.fsdecode(path)))
 
 
 def _read_source(name: str) -> None:
@@ -390,6 +422,7 @@ def _after_fork() -> None:
     """Leave a child with nothing recorded, and with a lock that no thread holds which it does not have."""
     global _lock, _recorders
     _lock = threading.RLock()
+    folders.forget()
     if not _recorders:
         return
     from blockcache.discovered import calls, wrappers
