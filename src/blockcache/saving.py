@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ _FEW_REGIONS = 0.1
 _WORTH_THREADS_BYTES = 64 << 20
 #: and more of them at a time do not write faster.
 _MOST_WRITERS = 4
+#: So much is copied at a time where other threads may write to the values. Less would let them in more often.
+_COPIED_BYTES = 16 << 20
 
 
 class Results(NamedTuple):
@@ -135,11 +138,12 @@ def save(request: Request, results: Results) -> Manifest:
     address = Asked(request.walk.address)
     results, encoded = _encode(request, results, address)
     layout = lay_out(encoded)
-    pieces = [_pack(layout, request.compress)]
+    others = threading.active_count() > 1
+    pieces = [_pack(layout, request.compress, others)]
     if request.accept is not None:
         files = sum(row.size_bytes for row in made.rows) if made is not None else 0
         request.accept(pieces[0].blob.size_bytes + sum(b.nbytes for b in layout.large) + files)
-    pieces += _put_large(store, layout.large)
+    pieces += _put_large(store, layout.large, others)
     _put(store, pieces[:1], made)
     manifest = _manifest(request, results, encoded, [piece.blob for piece in pieces])
     point(store, request.name, manifest.key)
@@ -247,25 +251,38 @@ def _put_texts(store: Store, texts: Mapping[str, str]) -> str:
 
 
 class _Piece(NamedTuple):
-    """A blob to be put."""
+    """A blob to be put; where ``others`` run, it may be written to since its digest was taken."""
 
     blob: Blob
     parts: Iterable[Buffer]
+    others: bool
 
     def put(self, store: Store) -> None:
-        store.put(f"blobs/{self.blob.digest}", self.parts)
+        store.put(f"blobs/{self.blob.digest}", self._as_named() if self.others else self.parts)
+
+    def _as_named(self) -> Iterator[bytes]:
+        """Copies of the parts; an error at the end, before they have a name, when they are not what that says."""
+        hasher = xxhash.xxh3_128()
+        for part in self.parts:
+            view = memoryview(part).cast("B")
+            for start in range(0, len(view), _COPIED_BYTES):
+                copied = bytes(view[start : start + _COPIED_BYTES])
+                hasher.update(copied)
+                yield copied
+        if hasher.hexdigest() != self.blob.digest:
+            raise CodecError("a thread changed the values while they were saved")
 
 
-def _pack(layout: Layout, compress: bool) -> _Piece:
+def _pack(layout: Layout, compress: bool, others: bool) -> _Piece:
     parts, size_bytes = layout.pack_parts, layout.pack_size
     if compress and layout.pack_regions_size <= _FEW_REGIONS * size_bytes:
         frame = compression.squeezed(parts, size_bytes)
         if frame is not None:
-            return _Piece(Blob(frame.digest, frame.size_bytes, "zstd"), frame)
+            return _Piece(Blob(frame.digest, frame.size_bytes, "zstd"), frame, others)
     hasher = xxhash.xxh3_128()
     for part in parts:
         hasher.update(part)
-    return _Piece(Blob(hasher.hexdigest(), size_bytes), parts)
+    return _Piece(Blob(hasher.hexdigest(), size_bytes), parts, others)
 
 
 def _put(store: Store, pieces: Iterable[_Piece], made: outputs.Made | None) -> None:
@@ -275,9 +292,9 @@ def _put(store: Store, pieces: Iterable[_Piece], made: outputs.Made | None) -> N
         outputs.put(store, made)
 
 
-def _put_large(store: Store, regions: Sequence[memoryview]) -> list[_Piece]:
+def _put_large(store: Store, regions: Sequence[memoryview], others: bool) -> list[_Piece]:
     """Keep regions as blobs of their own: several at a time, while the next is hashed, where there is much to write."""
-    pieces = (_Piece(Blob(digest(region).hex(), region.nbytes), [region]) for region in regions)
+    pieces = (_Piece(Blob(digest(region).hex(), region.nbytes), [region], others) for region in regions)
     if len(regions) < 2 or sum(region.nbytes for region in regions) < _WORTH_THREADS_BYTES:
         done = list(pieces)
         _put(store, done, None)

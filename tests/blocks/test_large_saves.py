@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import xxhash
 
 PROGRAM = """\
 import numpy as np
@@ -51,3 +52,38 @@ def test_where_no_thread_can_start_one_after_the_other_is_written(project):
     cold, warm = project.run(), project.run()
     assert [cold.outcomes, warm.outcomes] == [["miss"], ["hit"]] and cold.stdout == warm.stdout
     assert "Traceback" not in cold.stderr
+
+
+def test_what_a_thread_changes_while_it_is_saved_is_not_kept_under_the_name_of_what_it_was(project):
+    """A blob that is not what its name says would be served to every block with those values."""
+    project.write(
+        main="""\
+import threading
+import numpy as np
+from blockcache import cached_block
+done = False
+def write(array):
+    while not done:
+        for i in range(0, len(array), 4096):
+            array[i] += 1.0
+with cached_block("torn"):
+    arrays = [np.zeros(2_000_000) for _ in range(6)]
+    small = np.zeros(5000)
+    for array in (arrays[3], small):
+        threading.Thread(target=write, args=(array,), daemon=True).start()
+done = True
+""",
+        after="""\
+import numpy as np
+from blockcache import cached_block
+with cached_block("clean"):
+    zeros, few = np.zeros(2_000_000), np.zeros(5000)
+print(zeros.sum(), few.sum())
+""",
+    )
+    torn = project.run()
+    assert torn.code == 0 and not torn.events[0]["saved"]
+    assert "a thread changed the values while they were saved" in torn.stderr
+    assert [project.run("after.py").stdout for _ in range(2)] == ["0.0 0.0\n"] * 2
+    for path in (project.folder / ".blockcache" / "blobs").rglob("*"):
+        assert not path.is_file() or xxhash.xxh3_128_hexdigest(path.read_bytes()) == path.name
