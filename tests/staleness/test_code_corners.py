@@ -5635,7 +5635,6 @@ FAILING = {
     "a recursion limit decides": "stale: the recursion limit is no input",
     "__builtins__ of a module replaced": "stale: a namespace of builtins of one's own is not seen",
     "an import hook of the project": "stale: code that an import hook makes of a text without a file",
-    "__getnewargs__ of a tuple subclass drops an attribute": "stale: the class's own __reduce__ says that the attribute does not count",
     "a lock that is taken or not": "stale, documented: locks do not count",
     "a pipe with bytes in it": "stale: what is in a pipe is not seen",
 }

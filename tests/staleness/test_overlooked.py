@@ -11,6 +11,73 @@ FAILING: dict[str, str] = {
 }
 
 PROGRAMS = r"""
+=== miss | an attribute that __getstate__ leaves out and a method reads
+class C:
+    def __init__(self, rate):
+        self.v, self.rate, self.lines = 1, rate, iter(())
+    def __getstate__(self):
+        return {"v": self.v}
+    def twice(self):
+        return self.rate * 2
+c = [C(«1→2»)]
+with cached_block("b"):
+    r = c[0].twice()
+print(r)
+=== miss | an attribute that __reduce__ leaves out and a helper reads
+class C:
+    __slots__ = ("rate",)
+    def __init__(self, rate=0):
+        self.rate = rate
+    def __reduce__(self):
+        return C, ()
+def helper(c):
+    return c.rate
+c = C(«1→2»)
+with cached_block("b"):
+    r = helper(c)
+print(r)
+=== miss | an attribute that copyreg's function leaves out
+import copyreg
+class C:
+    def __init__(self, rate=0):
+        self.rate = rate
+copyreg.pickle(C, lambda c: (C, ()))
+def helper(c):
+    return c.rate
+c = C(«1→2»)
+with cached_block("b"):
+    r = helper(c)
+print(r)
+=== miss | an attribute that the reduction of a class in C leaves out
+import datetime, random
+class R(random.Random):
+    pass
+class D(datetime.date):
+    pass
+c = [R(1), D(2020, 1, 1)]
+c[0].k, c[1].tag = «1→2», «3→4»
+def helper(c):
+    return c[0].k, c[1].tag
+with cached_block("b"):
+    r = helper(c)
+print(r)
+=== hit | what an object leaves out and has no content, and who holds whom
+import threading
+class Node:
+    def __init__(self, above):
+        self.above, self.below, self.lock = above, [], threading.Lock()
+        if above is not None:
+            above.below.append(self)
+    def __getstate__(self):
+        return {"below": self.below}
+root = Node(None)
+for _ in range(200):
+    Node(Node(root))
+def count(node):
+    return 1 + sum(map(count, node.below))
+with cached_block("b"):
+    r = count(root)«→  # counted»
+print(r)
 === miss | an element's type in nested upstream containers
 d = {"k": [(frozenset({«1→True»}), {«0→0.0»: «-0.0→0.0»})]}
 with cached_block("b"):

@@ -47,13 +47,17 @@ class Reducer:
 
     Attributes
     ----------
+    content_of
+        The digest of an attribute that its object leaves out when it is pickled, None where it has none; None where
+        such attributes do not count.
     met
         Where a list: the objects that were reduced, up to :data:`MOST_MET`, and what stands for each.
     """
 
     def __init__(self, label: Label | None, ignored: tuple[type, ...] = ()) -> None:
-        self._label = label
+        self.label = label
         self.ignored = ignored
+        self.content_of: Callable[[object], str | None] | None = None
         self.met: list[tuple[object, Reduction]] | None = None
         self._rules: dict[type, Callable[[Any], Reduction]] = {}
         # Keyed by identity, which holds while the object is kept beside it.
@@ -98,10 +102,28 @@ class Reducer:
         rule = standard_rule(kind)
         if rule is not None:
             return lambda value: (stands_for, (self.name_of(kind), rule(value)))
-        module = sys.modules.get(kind.__module__) if hasattr(kind, "__setstate__") else None
+        module = sys.modules.get(kind.__module__)
         if module is not None and modules.is_library(module):
-            return self._said_reduction
-        return self._own_reduction
+            return self._said_reduction if hasattr(kind, "__setstate__") else self._own_reduction
+        return self._whole_reduction if self.content_of is not None and _says_itself(kind) else self._own_reduction
+
+    def _whole_reduction(self, value: object) -> Reduction:
+        """Of the program's class that says itself what is pickled: code reads what that leaves out all the same."""
+        reduced = self._own_reduction(value)
+        state = reduced[2] if len(reduced) > 2 else None
+        said: dict[str, object] = {}
+        for part in state if type(state) is tuple else (state,):
+            if type(part) is dict:
+                said.update(part)
+        assert self.content_of is not None
+        found = {
+            name: content
+            for name, held in sorted(_attributes(value).items())
+            if said.get(name, _NOBODY) is not held and (content := self.content_of(held)) is not None
+        }
+        if not found:
+            return reduced
+        return (*reduced[:2], ("left out", found, *(state if type(state) is tuple else (state,))), *reduced[3:])
 
     def _said_reduction(self, value: object) -> Reduction:
         """Of a library's class that puts its state back itself: in which order the attributes are then is chance."""
@@ -154,7 +176,7 @@ class Reducer:
         """What a function, class or module is known by."""
         known = self._names.get(id(definition))
         if known is None:
-            text = self._label(definition) if self._label is not None else None
+            text = self.label(definition) if self.label is not None else None
             name = ("label", text) if text is not None else ("reference", *_address(definition))
             known = self._names[id(definition)] = (definition, name)
         return known[1]
@@ -175,6 +197,26 @@ class Reducer:
         if getattr(make, "__name__", None) == "__newobj__":
             return stands_for, (self.name_of(args[0]), *args[1:]), *state
         return tuple(reduced)
+
+
+def _says_itself(kind: type) -> bool:
+    """Whether objects of a class are pickled in another way than by all their attributes and slots."""
+    ways = ("__reduce_ex__", "__reduce__", "__getstate__")
+    own = any(getattr(kind, name) is not getattr(object, name) for name in ways)
+    return (own or kind in copyreg.dispatch_table) and not issubclass(kind, BaseException)
+
+
+def _attributes(value: Any) -> dict[str, object]:
+    try:
+        found = dict(object.__getattribute__(value, "__dict__"))
+    except (AttributeError, TypeError):
+        found = {}
+    for name in copyreg._slotnames(type(value)):  # type: ignore[attr-defined]
+        try:
+            found[name] = object.__getattribute__(value, name)
+        except AttributeError:
+            continue
+    return found
 
 
 _DEFINITIONS = (types.FunctionType, types.ModuleType)

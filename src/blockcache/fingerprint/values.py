@@ -32,6 +32,8 @@ _STREAM_LIMIT_BYTES = 64 << 20
 _LONGEST_COUNTED_BYTES = 128 << 10
 #: With a higher limit CPython 3.11 lets the pickler run over the end of the C stack.
 _DEEPEST_SAFE_RECURSION = 10_000
+#: Attributes that objects leave out when they are pickled count up to this many.
+_MOST_LEFT_OUT = 1_000
 _EMPTY_SET, _FROZENSET = b"\x8f", b"\x91"
 
 
@@ -129,6 +131,8 @@ class _Fingerprinting:
 
     def __init__(self, label: Label | None, name: str, ignored: tuple[type, ...], locate: bool) -> None:
         self.reducer = Reducer(label, ignored)
+        self.reducer.content_of = self._content_of
+        self._left_out: dict[int, tuple[object, str | None]] = {}
         self.name = name
         self.locate = locate
 
@@ -157,6 +161,24 @@ class _Fingerprinting:
         met, self.reducer.met = self.reducer.met, None
         shared = pattern(value, met, self.reducer.ignored) if len(met) < MOST_MET else b""
         return digest(content + shared) if shared else content
+
+    def _content_of(self, value: object) -> str | None:
+        """The digest of an attribute that its object leaves out; what that leaves out in turn does not count."""
+        plain = PLAIN.get(type(value))
+        if plain is not None:
+            return plain(value)
+        known = self._left_out.get(id(value))
+        if known is None:
+            if len(self._left_out) >= _MOST_LEFT_OUT:
+                return None
+            alone = _Fingerprinting(self.reducer.label, self.name, self.reducer.ignored, False)
+            alone.reducer.content_of = None
+            try:
+                content = alone.digest(value).hex()
+            except FingerprintError:
+                content = None  # a lock, a connection: that is why it is left out
+            known = self._left_out[id(value)] = value, content
+        return known[1]
 
     def stream_digest(self, value: object) -> bytes:
         stream, large = _Stream(), list[bytes]()
