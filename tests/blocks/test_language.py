@@ -12,6 +12,14 @@ FAILING: dict[str, str] = {
 }
 
 EXPRESSIONS = r"""
+=== what a library's module loads when it is asked for
+import concurrent.futures
+with cached_block("w"):
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    r = list(pool.map(abs, [-1]))
+    pool.shutdown()
+    del pool
+print(r)
 === walrus
 with cached_block("w"):
     if (n := 3) > 2:

@@ -514,8 +514,12 @@ class Reach:
                 self._class(value)
             owner, value = value, vars(value).get(attribute, _MISSING)
             if value is _MISSING:
-                # A base's, or computed by the module or a metaclass; or deleted.
-                return "" if hasattr(owner, attribute) else " unbound"
+                if not hasattr(owner, attribute):
+                    return " unbound"
+                # A base's, or computed by the module or a metaclass; or loaded now, because it was asked for.
+                value = vars(owner).get(attribute, _MISSING)
+                if value is _MISSING:
+                    return ""
             if patched.is_local(value) or (
                 isinstance(value, types.ModuleType) and modules.origin_of_module(value) == "local"
             ):
