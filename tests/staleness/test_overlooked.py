@@ -11,6 +11,22 @@ FAILING: dict[str, str] = {
 }
 
 PROGRAMS = r"""
+=== hit | a file of HDF5 that is opened again by the name of one that is closed
+import h5py
+with h5py.File("d.h5", "w") as f:
+    f["a"] = [1, 2]
+with cached_block("b"):
+    with h5py.File("d.h5") as f:
+        r = f["a"][:].sum()  # «sum→the sum»
+print(r)
+=== miss | the content of such a file
+import h5py
+with h5py.File("d.h5", "w") as f:
+    f["a"] = [1, «2→3»]
+with cached_block("b"):
+    with h5py.File("d.h5") as f:
+        r = f["a"][:].sum()
+print(r)
 === miss | an attribute that __getstate__ leaves out and a method reads
 class C:
     def __init__(self, rate):

@@ -32,6 +32,7 @@ Describe = Callable[[Any], str]
 LIBRARIES = {
     "PIL": "blockcache.types.pil_",
     "lark": "blockcache.types.lark_",
+    "h5py": "blockcache.types.h5py_",
     "lmfit": "blockcache.types.lmfit_",
     "marimo": "blockcache.types.marimo_",
     "matplotlib": "blockcache.types.matplotlib_",
