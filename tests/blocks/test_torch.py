@@ -135,6 +135,52 @@ with cached_block("made"):
     y = w * 2
 y.sum().backward()
 print(w.grad)
+=== a loss that was used up by backward comes back as a number
+# needs: torch
+import torch
+torch.manual_seed(0)
+x = torch.randn(20, 3)
+y = x.sum(1, keepdim=True)
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(context, z):
+        context.save_for_backward(z)
+        return z * z
+    @staticmethod
+    def backward(context, gradient):
+        return 2 * context.saved_tensors[0] * gradient
+with cached_block("train"):
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    losses = []
+    for epoch in range(3):
+        optimizer.zero_grad()
+        output = model(x)
+        loss = torch.nn.functional.mse_loss(output, y) + 1
+        loss.backward()
+        optimizer.step()
+        losses.append(loss)
+    own = Square.apply(model.weight).sum()
+    own.backward()
+print(f"{loss.item():.6f} {own.item():.6f}", [round(one.item(), 6) for one in losses], output.detach().sum(), output.shape)
+try:
+    loss.backward()
+except RuntimeError:
+    print("no gradient flows")
+del loss, losses, own, output
+=== a graph that backward has left whole is not saved
+# needs: torch
+# warm: miss
+import torch
+w = torch.ones(3, requires_grad=True)
+with cached_block("made"):
+    kept = (w * w).sum()
+    kept.backward(retain_graph=True)
+    plus = w + 1
+    plus.sum().backward()
+kept.backward()
+plus.sum().backward()
+print(w.grad)
 === a part of a graph of autograd that changes in place
 # needs: torch
 # warm: unsaved

@@ -14,6 +14,7 @@ import pickle
 import sys
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ from blockcache.types.torch_memory import bounds, is_plain, memory_at
 
 #: A view with wide gaps between its elements gets them back, empty, up to this many bytes.
 _MOST_SPREAD_BYTES = 64 << 20
+#: Of a graph of autograd so many are asked whether they kept anything.
+_MOST_NODES = 1_000
 _CONJUGATED = 1
 _NEGATED = 2
 
@@ -41,7 +44,38 @@ def reducer(cls: type) -> Reducer | None:
 # -- tensors -----------------------------------------------------------------------------------
 
 
+def without_graph(tensor: Any) -> Any:
+    """A tensor itself, or its numbers where ``backward()`` has used up its graph: no gradient flows through that."""
+    if tensor.is_leaf or tensor.retains_grad or tensor._backward_hooks or not _is_used_up(tensor.grad_fn):
+        return tensor
+    left = tensor.detach()
+    vars(left).update(vars(tensor))
+    return left
+
+
+def _is_used_up(node: Any) -> bool:
+    """Whether what a graph has kept for its gradients is freed; the nearest that kept anything tells."""
+    met: set[Any] = set()
+    todo = deque([node])
+    while todo and len(met) < _MOST_NODES:
+        node = todo.popleft()
+        if node is None or node in met:
+            continue
+        met.add(node)
+        for name in dir(type(node)):
+            if name == "saved_tensors" or name.startswith("_saved_"):
+                try:
+                    kept = getattr(node, name)
+                except RuntimeError as error:
+                    return "already been freed" in str(error)
+                if isinstance(kept, torch.Tensor) or (name == "saved_tensors" and kept):
+                    return False
+        todo += [following for following, _ in node.next_functions]
+    return False
+
+
 def _reduce_tensor(tensor: Any, collector: Collector) -> Any:
+    tensor = without_graph(tensor)
     if not tensor.is_leaf or not is_plain(torch, tensor):
         return _reduce_other(tensor, collector)
     return _with_state(_reduced(tensor, collector), tensor)
@@ -280,6 +314,7 @@ def typed(cls: type) -> Reducer | None:
 
 
 def _typed_tensor(tensor: Any, collector: Collector) -> Any:
+    tensor = without_graph(tensor)
     if not tensor.is_leaf or not is_plain(torch, tensor):
         return NotImplemented
     return _with_state(_reduced(tensor, collector), tensor)
