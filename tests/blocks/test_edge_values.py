@@ -212,6 +212,19 @@ with cached_block("w"):
 h["a"] = 5
 d[1] = 9
 print(a, b.dtype, b.dtype.isalignedstruct, c.dtype, e, f.dtype, g.x, type(g), g.dtype, i, j.metadata, k.dtype, l)
+=== rows of structured arrays
+# needs: numpy
+import numpy as np
+with cached_block("w"):
+    a = np.zeros(4, [("a", "i4"), ("c", "U2")])
+    row, last = a[1], a[1:][2]
+    record = np.array([(1, 2.0)], [("x", "i4"), ("y", "f4")]).view(np.recarray)[0]
+    alone, objects = np.zeros(1, [("a", "i4")])[0], np.zeros(1, [("o", object), ("i", int)])[0]
+    strided = np.zeros((2, 4), [("a", "i4")])[:, ::2][1, 1]
+    empty = np.zeros(2, [])[0]
+row["a"], last["c"] = 5, "xy"
+alone["a"] = 3
+print(a, row, last, type(record), record.x, alone, objects, strided, empty)
 === array of texts of any length
 # warm: any
 # needs: numpy
@@ -441,7 +454,7 @@ with cached_block("body"):
     c = pd.Series(range(100_000)).astype("str").iloc[10:20]
     d = pd.Series([], dtype="str")
     e = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([[k] for k in range(100)])))
-print([(type(v.array), v.dtype, len(v.array._pa_array.chunks), v.tolist()) for v in (a, b, c, d)], e.tolist(), e.dtype)
+print([(type(v.array), v.dtype, v.tolist()) for v in (a, b, c, d)], e.tolist(), e.dtype)
 === chunks of a polars frame
 # needs: polars
 import polars as pl

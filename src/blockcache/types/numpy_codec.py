@@ -33,6 +33,8 @@ def reducer(cls: type) -> Reducer | None:
         return _reduce_masked
     if cls in _TWINS:
         return _reduce_twin
+    if issubclass(cls, np.void):
+        return _reduce_record
     if issubclass(cls, np.ndarray) and all(
         getattr(cls, name) is getattr(np.ndarray, name) for name in ("__reduce__", "__reduce_ex__", "__setstate__")
     ):
@@ -51,7 +53,7 @@ def typed(cls: type) -> Reducer | None:
     if issubclass(cls, np.dtype):
         return _typed_dtype
     if issubclass(cls, np.generic) and cls.__module__ == "numpy" and getattr(np, cls.__name__, None) is cls:
-        return _typed_scalar
+        return _typed_record if cls is np.void else _typed_scalar
     return None
 
 
@@ -410,6 +412,28 @@ def make_record_dtype(layout: dict[str, Any], aligned: bool, record: bool) -> np
     return np.dtype((np.record, made)) if record else made  # type: ignore[no-any-return]
 
 
+def _reduce_record(record: Any, _collector: Collector) -> Any:
+    """A row of a structured array lies in the array's memory: who writes to it writes there."""
+    base = record.base
+    plain = isinstance(base, np.ndarray) and base.flags.c_contiguous and not record.dtype.hasobject
+    if not plain or not record.nbytes:
+        return NotImplemented
+    first = np.frombuffer(record, np.uint8).__array_interface__["data"][0] - _bounds(base)[0]
+    row: np.ndarray[Any, Any] = np.ndarray((), record.dtype, base, first)
+    row.flags.writeable = bool(base.flags.writeable)
+    return make_record, (row,)
+
+
+def _typed_record(record: Any, collector: Collector) -> Any:
+    reduced = _reduce_record(record, collector)
+    return _typed_scalar(record, collector) if reduced is NotImplemented else reduced
+
+
+def make_record(row: np.ndarray[Any, Any]) -> Any:
+    """The only element of an array, in its memory."""
+    return row[()]
+
+
 def _typed_scalar(value: Any, _collector: Collector) -> Any:
     if value.dtype.kind not in "biufcmMSU" or value.dtype.metadata:
         return NotImplemented
@@ -479,6 +503,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "dtype": make_dtype,
     "record dtype": make_record_dtype,
     "scalar": make_scalar,
+    "record": make_record,
     "objects": make_objects,
     "set objects": set_objects,
     "set read-only objects": set_read_only_objects,

@@ -26,8 +26,6 @@ from pandas.core.internals import managers
 from blockcache.codec.regions import Collector
 from blockcache.codec.registry import Reducer
 
-#: Of more of them, a copy in one piece is saved.
-_MOST_CHUNKS = 64
 _MANAGERS: tuple[type, ...] = (managers.BaseBlockManager,)
 
 
@@ -64,9 +62,9 @@ def _reduce_arrow(array: Any, _collector: Collector) -> Any:
 
 
 def _arrow_state(array: Any) -> dict[str, Any] | None:
-    """What pandas pickles of an array, but for the chunks: it would copy even a single one into another."""
-    chunks = getattr(vars(array).get("_pa_array"), "chunks", ())
-    return {**vars(array), "_pa_array": chunks, "_cache": {}} if 0 < len(chunks) <= _MOST_CHUNKS else None
+    """What pandas pickles of an array in one chunk, which it would copy; several come back as one."""
+    chunks = getattr(vars(array).get("_pa_array"), "chunks", [])
+    return {**vars(array), "_pa_array": chunks[0], "_cache": {}} if len(chunks) == 1 else None
 
 
 def _mark_private(manager: Any, collector: Collector) -> Any:
