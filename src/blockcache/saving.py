@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -295,29 +296,31 @@ def _put(store: Store, pieces: Iterable[_Piece], made: outputs.Made | None) -> N
 def _put_large(store: Store, regions: Sequence[memoryview], others: bool) -> list[_Piece]:
     """Keep regions as blobs of their own: several at a time, while the next is hashed, where there is much to write."""
     pieces = (_Piece(Blob(digest(region).hex(), region.nbytes), [region], others) for region in regions)
-    if len(regions) < 2 or sum(region.nbytes for region in regions) < _WORTH_THREADS_BYTES:
-        done = list(pieces)
-        _put(store, done, None)
-        return done
-    done = []
-    try:
-        # Takes as long to import as a small save does.
-        from concurrent.futures import ThreadPoolExecutor
-
-        pool = ThreadPoolExecutor(min(_MOST_WRITERS, os.cpu_count() or 1), "blockcache-save")
-        try:
-            written = []
-            for piece in pieces:
-                done.append(piece)
-                written.append(pool.submit(piece.put, store))
-            for future in written:
-                future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    except RuntimeError:  # the interpreter ends, and starts no more threads
-        done += pieces
-        _put(store, done, None)
+    done: list[_Piece] = []
+    if len(regions) >= 2 and sum(region.nbytes for region in regions) >= _WORTH_THREADS_BYTES:
+        with contextlib.suppress(RuntimeError):  # the interpreter ends, and starts no more threads
+            _put_by_threads(store, pieces, done)
+            return done
+    done += pieces
+    _put(store, done, None)
     return done
+
+
+def _put_by_threads(store: Store, pieces: Iterable[_Piece], done: list[_Piece]) -> None:
+    """Note each of the pieces in ``done`` before it is put."""
+    # Takes as long to import as a small save does.
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(min(_MOST_WRITERS, os.cpu_count() or 1), "blockcache-save")
+    try:
+        written = []
+        for piece in pieces:
+            done.append(piece)
+            written.append(pool.submit(piece.put, store))
+        for future in written:
+            future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def type_name(value: object) -> str:

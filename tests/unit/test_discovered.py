@@ -18,7 +18,6 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import fsspec
@@ -34,6 +33,7 @@ import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.unit.recordings import record
 
 from blockcache.discovered import Recorded, Recorder, absorb, changed
 
@@ -51,16 +51,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a.txt", "b.txt"):
         (project / "data" / name).write_text(name)
     return project
-
-
-def record(body: Callable[[], object], **options: Any) -> Recorded:
-    recorder = Recorder(codes=(body.__code__,), **options)
-    recorder.start()
-    try:
-        body()
-    finally:
-        recorded = recorder.stop()
-    return recorded
 
 
 def names(recorded: Recorded, kind: str = "file") -> list[str]:

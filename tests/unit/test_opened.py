@@ -10,11 +10,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.recordings import record
 
 from blockcache.discovered import Recorded, Recorder, changed, kernel
 
@@ -43,16 +43,6 @@ def in_c(*parts: str, flags: int = os.O_RDONLY, data: bytes = b"") -> None:
     if data:
         LIBC.write(descriptor, data, len(data))
     LIBC.close(descriptor)
-
-
-def record(body: Callable[[], object], **options: Any) -> Recorded:
-    recorder = Recorder(codes=(body.__code__,), **options)
-    recorder.start()
-    try:
-        body()
-    finally:
-        recorded = recorder.stop()
-    return recorded
 
 
 def names(recorded: Recorded) -> list[str]:

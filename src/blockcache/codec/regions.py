@@ -10,7 +10,7 @@ there makes up a good part of it, or where several share little memory; else wit
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from blockcache import untouched
@@ -92,6 +92,17 @@ class Collector:
         buffer = pickle.PickleBuffer(exporter)  # type: ignore[arg-type]
         self._chosen[id(buffer)] = buffer, address, elements
         return buffer
+
+    def owner(self, low: int, high: int, place: Callable[[Any], tuple[int, int] | None]) -> tuple[Any, int] | None:
+        """The upstream object whose memory holds these addresses, and where that begins.
+
+        ``place`` says where an object's memory is, None where it is not to be shared; it is asked once for each.
+        """
+        known = self.prepared.get(id(place))
+        if known is None or known[0] is not self.upstream:
+            found = [(*where, value) for value in self.upstream if (where := place(value)) is not None]
+            known = self.prepared[id(place)] = self.upstream, found
+        return next(((value, first) for first, last, value in known[1] if first <= low and high <= last), None)
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
         """The pickler's ``buffer_callback``: True leaves the buffer in the stream."""

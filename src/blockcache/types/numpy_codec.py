@@ -173,7 +173,7 @@ def _reduced(array: np.ndarray[Any, Any], collector: Collector) -> Any:
         return NotImplemented
     if collector.upstream and id(array) not in collector.contents and id(array) not in collector.private:
         low, high = _bounds(array)
-        found = _owner(low, high, collector)
+        found = collector.owner(low, high, _place)
         if found is not None:
             owner, first = found
             offset = array.__array_interface__["data"][0] - first
@@ -206,16 +206,11 @@ def _object_view(array: np.ndarray[Any, Any], collector: Collector) -> Any:
     return (make_text_view, (owner, start, step, array.shape, "C", *read_only)) if step else None
 
 
-def _owner(low: int, high: int, collector: Collector) -> tuple[Any, int] | None:
-    """The upstream array, or tensor of torch, whose memory holds these bytes, and where that begins."""
-    for value in collector.upstream:
-        if isinstance(value, np.ndarray):
-            place = _bounds(value) if _is_plain(value) and value.flags.forc else None
-        else:
-            place = torch_memory.bounds(value)
-        if place is not None and place[0] <= low and high <= place[1]:
-            return value, place[0]
-    return None
+def _place(value: Any) -> tuple[int, int] | None:
+    """Where the memory of an upstream array, or tensor of torch, is."""
+    if isinstance(value, np.ndarray):
+        return _bounds(value) if _is_plain(value) and value.flags.forc else None
+    return torch_memory.bounds(value)
 
 
 def make_object_view(

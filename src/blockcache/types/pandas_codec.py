@@ -57,14 +57,12 @@ def _is_arrow(cls: type) -> bool:
 
 
 def _reduce_arrow(array: Any, _collector: Collector) -> Any:
-    state = _arrow_state(array)
-    return NotImplemented if state is None else (copyreg.__newobj__, (type(array),), state)  # type: ignore[attr-defined]
-
-
-def _arrow_state(array: Any) -> dict[str, Any] | None:
-    """What pandas pickles of an array in one chunk, which it would copy; several come back as one."""
+    """As pandas does it, which would copy an array in one chunk too; several come back as one."""
     chunks = getattr(vars(array).get("_pa_array"), "chunks", [])
-    return {**vars(array), "_pa_array": chunks[0], "_cache": {}} if len(chunks) == 1 else None
+    if len(chunks) != 1:
+        return NotImplemented
+    state = {**vars(array), "_pa_array": chunks[0], "_cache": {}}
+    return copyreg.__newobj__, (type(array),), state  # type: ignore[attr-defined]
 
 
 def _mark_private(manager: Any, collector: Collector) -> Any:
@@ -144,10 +142,9 @@ def typed(cls: type) -> Reducer | None:
     return _typed_na if cls in (type(pd.NA), type(pd.NaT)) else None
 
 
-def _typed(value: Any, _collector: Collector) -> Any:
-    if _is_arrow(type(value)) and (parts := _arrow_state(value)) is not None:
-        return make_bare, (_NAMES[type(value)],), parts, None, None, set_state
-    make, arguments, state = (*value.__reduce_ex__(5), None)[:3]
+def _typed(value: Any, collector: Collector) -> Any:
+    reduced = _reduce_arrow(value, collector) if _is_arrow(type(value)) else NotImplemented
+    make, arguments, state = (*(value.__reduce_ex__(5) if reduced is NotImplemented else reduced), None)[:3]
     if make in (copyreg.__newobj__, copyreg._reconstructor):  # type: ignore[attr-defined]
         made: tuple[Any, ...] = make_bare, (_NAMES[arguments[0]],)
     elif make in _NAMES:

@@ -75,10 +75,8 @@ def _is_used_up(node: Any) -> bool:
 
 
 def _reduce_tensor(tensor: Any, collector: Collector) -> Any:
-    tensor = without_graph(tensor)
-    if not tensor.is_leaf or not is_plain(torch, tensor):
-        return _reduce_other(tensor, collector)
-    return _with_state(_reduced(tensor, collector), tensor)
+    reduced = _typed_tensor(tensor, collector)
+    return _reduce_other(without_graph(tensor), collector) if reduced is NotImplemented else reduced
 
 
 def _reduce_other(tensor: Any, _collector: Collector) -> Any:
@@ -148,10 +146,10 @@ def _reduced(tensor: Any, collector: Collector) -> tuple[Any, ...]:
     first = offset * tensor.itemsize
     end = first + sum((n - 1) * s for n, s in zip(shape, stride, strict=True)) * tensor.itemsize + tensor.itemsize
     if collector.upstream and id(tensor) not in collector.contents:
-        found = _owner(storage.data_ptr() + first, storage.data_ptr() + end, collector)
-        if found is not None and not (storage.data_ptr() + first - found[0]) % tensor.itemsize:
-            offset = (storage.data_ptr() + first - found[0]) // tensor.itemsize
-            return make_view, (found[2], tensor.dtype, offset, shape, stride, needs, is_parameter, bits)
+        found = collector.owner(storage.data_ptr() + first, storage.data_ptr() + end, _place)
+        if found is not None and not (storage.data_ptr() + first - found[1]) % tensor.itemsize:
+            offset = (storage.data_ptr() + first - found[1]) // tensor.itemsize
+            return make_view, (found[0], tensor.dtype, offset, shape, stride, needs, is_parameter, bits)
     if storage.nbytes() <= MOST_GAPS * tensor.nbytes or _storage_is_output(storage, collector):
         low, high, elements = 0, storage.nbytes(), None
     else:  # a small view of a large storage
@@ -188,24 +186,16 @@ def _tensors(collector: Collector) -> list[Any]:
     return [value for value in collector.values.values() if type(value) is torch.Tensor]
 
 
-def _owner(low: int, high: int, collector: Collector) -> tuple[int, int, Any] | None:
-    """The upstream tensor or array whose memory holds these bytes, and where that memory is."""
-    known = collector.prepared.get(id(collector.upstream))
-    if known is None:
-        found = [place for value in collector.upstream if (place := _place(value)) is not None]
-        known = collector.prepared[id(collector.upstream)] = collector.upstream, found
-    return next((place for place in known[1] if place[0] <= low and high <= place[1]), None)
-
-
-def _place(value: Any) -> tuple[int, int, Any] | None:
+def _place(value: Any) -> tuple[int, int] | None:
+    """Where the memory of an upstream tensor, or array, is."""
     found = bounds(value)
     if found is not None:
-        return (*found, value)
+        return found
     numpy = sys.modules.get("numpy")
     if numpy is None or type(value) is not numpy.ndarray or value.dtype.hasobject:
         return None
     start = value.__array_interface__["data"][0]
-    return (start, start + value.nbytes, value) if value.flags.c_contiguous and value.flags.writeable else None
+    return (start, start + value.nbytes) if value.flags.c_contiguous and value.flags.writeable else None
 
 
 def _over(storage: Any, dtype: Any, offset: int, shape: Any, stride: Any, bits: int = 0) -> Any:

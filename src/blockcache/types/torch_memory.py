@@ -10,8 +10,10 @@ from typing import Any
 def bounds(value: Any) -> tuple[int, int] | None:
     """The addresses of a tensor's whole storage; None for anything else, and where that is not memory as it lies."""
     torch = sys.modules.get("torch")
+    if torch is None:
+        return None
     kinds = getattr(torch, "Tensor", None), getattr(getattr(torch, "nn", None), "Parameter", None)
-    if torch is None or type(value) not in kinds or not is_plain(torch, value):
+    if type(value) not in kinds or not is_plain(torch, value):
         return None
     storage = value.untyped_storage()
     return storage.data_ptr(), storage.data_ptr() + storage.nbytes()
